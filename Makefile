@@ -1,0 +1,82 @@
+# The commands of daily work. Every target can be run on a fresh clone: it makes what it needs first.
+
+SHELL := bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+PYTHON ?= python3
+PREFIX ?= /usr/local
+
+# The table of modules in ARCHITECTURE.md is checked by the build: an import of a module that is not declared is an error.
+BUILD_FLAGS := --explicit-target-dependency-import-check error
+RELEASE_FLAGS := -c release $(BUILD_FLAGS)
+ifeq ($(shell uname -s),Linux)
+# One file that runs on any Linux of the same age; macOS brings the Swift libraries with the system.
+RELEASE_FLAGS += --static-swift-stdlib
+endif
+
+COUNTERPARTS := Tests/Counterparts
+MCP1 := .venv/mcp1
+MCP2 := .venv/mcp2
+
+.PHONY: help demo test unit-test counterpart-test release format format-check install clean system-packages
+
+help:
+	@echo 'make demo                  build, list the merged tools of two servers, make one call'
+	@echo 'make test                  all tests: unit tests, then the real counterparts (Python SDKs, servers from PyPI)'
+	@echo 'make unit-test             the Swift tests only'
+	@echo 'make counterpart-test      the counterparts only; T="-k progress" passes arguments to pytest'
+	@echo 'make release               the release executables, in .build/release'
+	@echo 'make format, format-check  lay the sources out, or check that they are'
+	@echo 'make install PREFIX=DIR    the stripped release executable to DIR/bin ($(PREFIX))'
+	@echo 'make clean                 remove what was built and the virtual environments'
+
+demo: system-packages
+	swift build $(RELEASE_FLAGS) --product fake-mcp-server
+	swift build $(RELEASE_FLAGS) --product mcpagg
+	@echo
+	@echo '$$ .build/release/mcpagg --config mcp.json.example list-tools'
+	@.build/release/mcpagg --config mcp.json.example list-tools
+	@echo
+	@echo '$$ .build/release/mcpagg --config mcp.json.example call alpha__add a=19 b=23'
+	@.build/release/mcpagg --config mcp.json.example call alpha__add a=19 b=23
+
+test: unit-test counterpart-test
+
+unit-test: system-packages
+	swift build $(BUILD_FLAGS) --build-tests
+	swift test $(BUILD_FLAGS)
+
+counterpart-test: release $(MCP1)/.installed $(MCP2)/.installed
+	@$(MCP2)/bin/python $(COUNTERPARTS)/what_is_validated.py
+	$(MCP2)/bin/python -m pytest -c $(COUNTERPARTS)/pytest.ini $(COUNTERPARTS) $(T)
+
+release: system-packages
+	swift build $(RELEASE_FLAGS) --product fake-mcp-server
+	swift build $(RELEASE_FLAGS) --product mcpagg
+
+# Two environments, because the `mcp` package of either generation keeps the other one out. The stamp is written last, so an
+# installation that was interrupted is done again.
+.venv/%/.installed: $(COUNTERPARTS)/requirements-%.txt | system-packages
+	rm -rf .venv/$*
+	$(PYTHON) -m venv .venv/$*
+	.venv/$*/bin/python -m pip install --quiet --disable-pip-version-check --requirement $<
+	touch $@
+
+system-packages:
+	@Scripts/install-system-packages $(PYTHON)
+
+format:
+	swift format --in-place --recursive Sources Tests Package.swift
+
+format-check:
+	swift format lint --strict --recursive Sources Tests Package.swift
+
+install: release
+	install -d $(DESTDIR)$(PREFIX)/bin
+	install -m 755 .build/release/mcpagg $(DESTDIR)$(PREFIX)/bin/mcpagg
+	strip $(DESTDIR)$(PREFIX)/bin/mcpagg
+
+clean:
+	rm -rf .build .venv $(COUNTERPARTS)/.pytest_cache
+	find $(COUNTERPARTS) -name __pycache__ -type d -prune -exec rm -rf {} +

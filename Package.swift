@@ -1,0 +1,142 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+let settings: [SwiftSetting] = [
+    .swiftLanguageMode(.v6),
+    .enableUpcomingFeature("ExistentialAny"),
+    .enableUpcomingFeature("InternalImportsByDefault"),
+    .enableUpcomingFeature("MemberImportVisibility"),
+    .treatAllWarnings(as: .error),
+]
+
+// The targets stand in the order of the data path, from the wire up; each imports only what stands above it here.
+let package = Package(
+    name: "mcpagg",
+    platforms: [.macOS(.v26)],
+    products: [
+        .executable(name: "mcpagg", targets: ["mcpagg"]),
+        .executable(name: "fake-mcp-server", targets: ["fake-mcp-server"]),
+    ],
+    dependencies: [
+        // Pipes and the one event loop everything runs on.
+        .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
+        // Launches children: descriptors closed, signals reset, own process group, exit observed without SIGCHLD.
+        .package(url: "https://github.com/swiftlang/swift-subprocess", from: "1.0.2", traits: []),
+        // Paths and descriptors in the form swift-subprocess takes them.
+        .package(url: "https://github.com/apple/swift-system", from: "1.8.1"),
+        // Commands, options, help and completion scripts.
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+        // The logging front end that the packages above share.
+        .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
+        // Dictionaries that keep the order of the config file; queues.
+        .package(url: "https://github.com/apple/swift-collections", from: "1.6.0"),
+        // SHA-256 for shortened names.
+        .package(url: "https://github.com/apple/swift-crypto", from: "4.5.2"),
+        // SIGINT and SIGTERM as a sequence.
+        .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
+    ],
+    targets: [
+        .systemLibrary(
+            name: "CLibYAML", pkgConfig: "yaml-0.1",
+            providers: [.apt(["libyaml-dev"]), .brew(["libyaml"])]),
+        .target(
+            name: "JSONRPC",
+            dependencies: [.product(name: "NIOCore", package: "swift-nio")],
+            swiftSettings: settings),
+        .testTarget(
+            name: "JSONRPCTests",
+            dependencies: ["JSONRPC", .product(name: "NIOCore", package: "swift-nio")],
+            swiftSettings: settings),
+        .target(
+            name: "Resilience",
+            swiftSettings: settings),
+        .testTarget(
+            name: "ResilienceTests",
+            dependencies: ["Resilience"],
+            swiftSettings: settings),
+        .target(
+            name: "MCPProtocol",
+            dependencies: ["JSONRPC", .product(name: "NIOCore", package: "swift-nio")],
+            swiftSettings: settings),
+        .target(
+            name: "ConfigFile",
+            dependencies: [
+                "CLibYAML", "JSONRPC", "Resilience",
+                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "OrderedCollections", package: "swift-collections"),
+            ],
+            swiftSettings: settings),
+        .testTarget(
+            name: "ConfigFileTests",
+            dependencies: ["ConfigFile", "JSONRPC", "Resilience"],
+            swiftSettings: settings),
+        .target(
+            name: "FeatureCatalog",
+            dependencies: [
+                "JSONRPC", "MCPProtocol",
+                .product(name: "Crypto", package: "swift-crypto"),
+                .product(name: "NIOCore", package: "swift-nio"),
+            ],
+            swiftSettings: settings),
+        .testTarget(
+            name: "FeatureCatalogTests",
+            dependencies: ["FeatureCatalog", "JSONRPC", .product(name: "NIOCore", package: "swift-nio")],
+            swiftSettings: settings),
+        .target(
+            name: "Lifecycle",
+            dependencies: ["JSONRPC", "MCPProtocol", "Resilience", .product(name: "NIOCore", package: "swift-nio")],
+            swiftSettings: settings),
+        .testTarget(
+            name: "LifecycleTests",
+            dependencies: ["JSONRPC", "Lifecycle", "MCPProtocol", "Resilience", .product(name: "NIOCore", package: "swift-nio")],
+            swiftSettings: settings),
+        .target(
+            name: "Transports",
+            dependencies: [
+                "JSONRPC",
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOPosix", package: "swift-nio"),
+                .product(name: "Subprocess", package: "swift-subprocess"),
+                .product(name: "SystemPackage", package: "swift-system"),
+            ],
+            swiftSettings: settings),
+        .testTarget(
+            name: "TransportsTests",
+            dependencies: [
+                "JSONRPC", "Transports",
+                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOPosix", package: "swift-nio"),
+            ],
+            swiftSettings: settings),
+        .target(
+            name: "Aggregation",
+            dependencies: [
+                "ConfigFile", "FeatureCatalog", "JSONRPC", "Lifecycle", "MCPProtocol", "Resilience", "Transports",
+                .product(name: "DequeModule", package: "swift-collections"),
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "OrderedCollections", package: "swift-collections"),
+            ],
+            swiftSettings: settings),
+        .executableTarget(
+            name: "mcpagg",
+            dependencies: [
+                "Aggregation", "ConfigFile", "FeatureCatalog", "JSONRPC", "Lifecycle", "MCPProtocol", "Resilience", "Transports",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOPosix", package: "swift-nio"),
+                .product(name: "UnixSignals", package: "swift-service-lifecycle"),
+            ],
+            swiftSettings: settings),
+        .executableTarget(
+            name: "fake-mcp-server",
+            dependencies: [
+                "JSONRPC",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                .product(name: "NIOCore", package: "swift-nio"),
+            ],
+            swiftSettings: settings),
+    ]
+)

@@ -1,0 +1,322 @@
+import ConfigFile
+import DequeModule
+import FeatureCatalog
+import JSONRPC
+import Lifecycle
+import MCPProtocol
+import NIOCore
+import OrderedCollections
+import Resilience
+import Transports
+
+// Launching servers, hearing them, and what happens when they end.
+extension Aggregator {
+    func makeDownstream(_ config: ServerConfig) -> Downstream {
+        downstreamCount += 1
+        let id = DownstreamID(downstreamCount)
+        let downstream = Downstream(id: id, config: config, machine: DownstreamProtocol(identity: identity, level: wantedLevel))
+        downstreams[id] = downstream
+        return downstream
+    }
+
+    /// The most talkative level that any host asked for: servers are set to it, and each host gets what it wants of that.
+    private var wantedLevel: LogLevel? { hosts.values.compactMap(\.machine.logLevel).min() }
+
+    // MARK: Launch
+
+    func launch(_ downstream: Downstream) {
+        guard ending == nil, !downstream.isRetired, downstream.child == nil else { return }
+        guard downstream.life.launch() else { return }
+        if let problem = downstream.config.unusable {
+            return giveUp(downstream, cause: problem.message, hint: problem.hint)
+        }
+        guard case .command(let command) = downstream.config.endpoint else {
+            return giveUp(downstream, cause: "it is an HTTP server, and this version launches commands only", hint: nil)
+        }
+        downstream.launches += 1
+        downstream.launchedAt = now
+        downstream.startTime = nil
+        downstream.errorOutput = ErrorOutputRing()
+        downstream.noise = Downstream.Noise()
+        downstream.machine = DownstreamProtocol(identity: identity, level: wantedLevel)
+        let delegate = DownstreamDelegate(aggregator: self, downstream: downstream.id, launch: downstream.launches)
+        let process = ChildProcess.launch(
+            self.command(command), on: eventLoop, pending: pending, delegate: delegate, lineLimit: Limits.messageLength)
+        downstream.child = Downstream.Child(process: process)
+        if let line = downstream.machine.opened() { process.connection.send(line: line) }
+        set(.startup(downstream.id), after: downstream.config.startupTimeout)
+        debug("server '\(downstream.key)': launched")
+    }
+
+    private func command(_ command: Command) -> ChildProcess.Command {
+        var environment: [String: String]
+        switch command.inheritedEnvironment {
+        case .all: environment = surroundings.environment
+        case .none: environment = [:]
+        case .only(let names): environment = surroundings.environment.filter { names.contains($0.key) }
+        }
+        environment.merge(command.environment) { _, own in own }
+        return ChildProcess.Command(
+            executable: command.executable, arguments: command.arguments, environment: environment,
+            workingDirectory: command.workingDirectory ?? surroundings.workingDirectory)
+    }
+
+    func launched(_ downstream: Downstream, processID: Int) { downstream.child?.process.didLaunch(processID: processID) }
+
+    func launchFailed(_ downstream: Downstream, _ failure: LaunchFailure) {
+        downstream.child?.process.close()
+        downstream.child = nil
+        cancel(.startup(downstream.id))
+        guard !failure.isConfiguration else {
+            return giveUp(downstream, cause: failure.description, hint: "correct 'command' in the config file, or install it and save the file again")
+        }
+        lose(downstream, cause: "it could not be launched: \(failure)", hint: nil)
+    }
+
+    /// Nothing can be tried before the person changes something.
+    private func giveUp(_ downstream: Downstream, cause: String, hint: String?) {
+        downstream.life.failedForGood()
+        fail(downstream, cause: cause, hint: hint)
+        isOver(downstream)
+    }
+
+    func startupTimedOut(_ downstream: Downstream) {
+        guard case .starting = downstream.life.state else { return }
+        let what = downstream.machine.phase == .initializing ? "did not answer 'initialize'" : "did not list its tools"
+        lose(
+            downstream, cause: "it \(what) within \(downstream.config.startupTimeout.text)",
+            hint: "a longer 'startupTimeout' can be set for it in the config file")
+        beginTeardown(of: downstream)
+    }
+
+    // MARK: Lines
+
+    func received(_ line: LineFraming.Line, from downstream: Downstream) {
+        switch line {
+        case .oversized(let line): unreadable(line.error(limit: Limits.messageLength), text: nil, from: downstream)
+        case .complete(let bytes):
+            switch Incoming(scanning: bytes) {
+            case .message(let message): received(message, from: downstream)
+            case .batch(let elements):
+                for element in elements {
+                    switch element {
+                    case .success(let message): received(message, from: downstream)
+                    case .failure(let error): unreadable(error, text: bytes, from: downstream)
+                    }
+                }
+            case .unreadable(let error): unreadable(error, text: bytes, from: downstream)
+            }
+        }
+    }
+
+    private func received(_ message: Message, from downstream: Downstream) {
+        guard let connection = downstream.child?.process.connection else { return }
+        switch downstream.machine.received(message, now: now) {
+        case .answer(let call):
+            forwardAnswer(message, to: call)
+            retireIfIdle(downstream)
+        case .progress(let call, let token): forwardProgress(message, to: call, token: token)
+        case .log: forwardLog(message, of: downstream)
+        case .send(let lines):
+            for line in lines { connection.send(line: line) }
+            expectExpiry(of: downstream, within: DownstreamProtocol.listTimeout)
+        case .tools(let tools, let lines):
+            for line in lines { connection.send(line: line) }
+            take(tools, of: downstream)
+        case .listFailed(let reason, let lines):
+            for line in lines { connection.send(line: line) }
+            report(.warning, "server '\(downstream.key)': \(reason)")
+            becameReady(downstream)
+        case .unusable(let reason):
+            lose(downstream, cause: reason, hint: nil)
+            beginTeardown(of: downstream)
+        case .late: debug("server '\(downstream.key)': an answer came after its call was given up")
+        case .ignore(let reason): debug("server '\(downstream.key)': ignored \(reason)")
+        }
+    }
+
+    /// A line that is no message. Banners are common: the first one is reported, the others are counted.
+    private func unreadable(_ error: MessageError, text: ByteBuffer?, from downstream: Downstream) {
+        downstream.noise.lines += 1
+        let shown = text.map { String(decoding: $0.readableBytesView.prefix(Limits.shownNoise), as: UTF8.self) } ?? "\(error)"
+        if downstream.noise.first == nil {
+            downstream.noise.first = shown
+            report(.warning, "server '\(downstream.key)' writes lines on its standard output that are no MCP messages; the first is: \(shown)")
+        } else {
+            debug("server '\(downstream.key)': skipped a line that is \(error)")
+        }
+        guard !error.namesMethod, let call = downstream.machine.unusableAnswer(error.id) else { return }
+        fail(
+            call.request, .outcomeUnknown,
+            "Server '\(downstream.key)' answered, but its answer cannot be used: it is \(error). The call may have had effects; check before you repeat it.")
+        retireIfIdle(downstream)
+    }
+
+    private func forwardLog(_ message: Message, of downstream: Downstream) {
+        guard let level = message.string(message.places[.level]).flatMap(LogLevel.init(rawValue:)) else {
+            return debug("server '\(downstream.key)': ignored a log message without a level")
+        }
+        for host in hosts.values where host.machine.isOpen {
+            if let wanted = host.machine.logLevel, level < wanted { continue }
+            var splice = Splice(message)
+            if let logger = message.string(message.places[.logger]) {
+                splice.replace(.logger, with: .json(JSONString.encoded("\(downstream.key)/\(logger)")))
+            } else if message.places[.logger].isAbsent {
+                splice.insert("\"logger\":\(JSONString.encoded(downstream.key))", into: .params)
+            }
+            host.send(splice)
+        }
+    }
+
+    private func take(_ tools: [DownstreamProtocol.RawTool], of downstream: Downstream) {
+        var definitions: [ToolDefinition] = []
+        for tool in tools {
+            do throws(ToolDefinition.Defect) {
+                definitions.append(try ToolDefinition(tool))
+            } catch {
+                report(.warning, "server '\(downstream.key)' lists a tool that is left out: \(error)")
+            }
+        }
+        downstream.tools = definitions
+        if current[downstream.key] == downstream.id { catalogChanged() }
+        becameReady(downstream)
+    }
+
+    private func becameReady(_ downstream: Downstream) {
+        guard case .starting = downstream.life.state else { return }
+        cancel(.startup(downstream.id))
+        downstream.life.becameReady(now: now)
+        downstream.failure = nil
+        let time = downstream.launchedAt.map { $0.duration(to: now) } ?? .zero
+        downstream.startTime = time
+        let revision = downstream.machine.introduction?.revision.rawValue ?? "?"
+        report(.info, "server '\(downstream.key)': ready after \(time.text) (MCP \(revision), \(downstream.tools.count) tools)")
+        settled(downstream)
+        sendQueue(of: downstream)
+    }
+
+    // MARK: Standard error
+
+    func wroteToStandardError(_ downstream: Downstream, _ bytes: ByteBuffer) {
+        for line in downstream.errorOutput.append(bytes) { debug("server '\(downstream.key)' stderr: \(line)") }
+    }
+
+    // MARK: The end of a child
+
+    /// Nothing more comes from it. Its exit, which says why, usually follows within a moment.
+    func inputClosed(of downstream: Downstream, unterminated: Int) {
+        if unterminated > 0 { debug("server '\(downstream.key)': its last line has no end; \(unterminated) bytes are dropped") }
+        downstream.child?.isInputClosed = true
+        guard let child = downstream.child else { return }
+        if child.isOver { return childIsOver(downstream) }
+        set(.childEnd(downstream.id), after: Limits.exitWait)
+    }
+
+    /// It has ended. What it wrote before may still be on its way to us.
+    func exited(_ downstream: Downstream, _ status: ExitStatus) {
+        downstream.child?.exitStatus = status
+        downstream.child?.process.didExit()
+        guard let child = downstream.child else { return }
+        if child.isOver { return childIsOver(downstream) }
+        set(.childEnd(downstream.id), after: Limits.outputWait)
+    }
+
+    /// Only one end of the child is known, and the other does not come.
+    func childEndIsDue(_ downstream: Downstream) {
+        guard let child = downstream.child else { return }
+        if child.exitStatus == nil {
+            lose(downstream, cause: "it closed its standard output", hint: nil)
+            beginTeardown(of: downstream)
+        } else {
+            // Somebody else holds its output open.
+            downstream.child?.isInputClosed = true
+            childIsOver(downstream)
+        }
+    }
+
+    private func childIsOver(_ downstream: Downstream) {
+        let status = downstream.child?.exitStatus?.description ?? "ended"
+        let when = downstream.machine.phase == .ready ? "" : " before it was ready"
+        lose(downstream, cause: "it \(status)\(when)", hint: nil)
+        cancel(.childEnd(downstream.id))
+        cancel(.teardown(downstream.id))
+        downstream.child?.process.close()
+        downstream.child = nil
+        isOver(downstream)
+        // Its time may have come while it was still being ended.
+        if case .backingOff(_, let until) = downstream.life.state, until <= now { launch(downstream) }
+    }
+
+    /// The connection is of no use any more: what waits for it is answered, and a restart is planned. Once per launch.
+    private func lose(_ downstream: Downstream, cause: String, hint: String?) {
+        guard downstream.child?.isLost != true else { return }
+        downstream.child?.isLost = true
+        cancel(.startup(downstream.id))
+        let lost = downstream.machine.closed()
+        let isExpected = downstream.isRetired || ending != nil
+        if !isExpected {
+            let delay = downstream.life.lost(now: now, using: &random)
+            if !options.restartsServers { downstream.life.failedForGood() }
+            fail(downstream, cause: cause, hint: hint)
+            if let delay, options.restartsServers { set(.restart(downstream.id), after: delay) }
+        }
+        for call in lost {
+            fail(
+                call.request, .outcomeUnknown,
+                """
+                Server '\(downstream.key)' ended while it was working on this call: \(cause).\(lastErrorLines(downstream)) Whether the \
+                call had effects is not known; check before you repeat it.
+                """)
+        }
+    }
+
+    /// Records and reports why a server is not running, and answers what waited for it.
+    private func fail(_ downstream: Downstream, cause: String, hint: String?) {
+        downstream.failure = Downstream.Failure(cause: cause, hint: hint, at: now)
+        var text = "server '\(downstream.key)' is down: \(cause)"
+        if case .backingOff(_, let until) = downstream.life.state { text += "; next attempt in \(now.duration(to: until).text)" }
+        if let hint { text += " (\(hint))" }
+        report(.error, text + lastErrorLines(downstream))
+        while let (request, _) = downstream.queue.popFirst() { fail(request, .unavailable, describeDown(downstream)) }
+        settled(downstream)
+    }
+
+    /// Why a call to it cannot be made now.
+    func describeDown(_ downstream: Downstream) -> String {
+        guard let failure = downstream.failure else { return "Server '\(downstream.key)' is not running." }
+        var text = "Server '\(downstream.key)' is down: \(failure.cause)."
+        if let hint = failure.hint { text += " To mend it: \(hint)." }
+        if case .backingOff(_, let until) = downstream.life.state {
+            text += " It is started again in \(max(.zero, now.duration(to: until)).text)."
+        }
+        return text + lastErrorLines(downstream)
+    }
+
+    private func lastErrorLines(_ downstream: Downstream) -> String {
+        let lines = downstream.errorOutput.tail(Limits.shownErrorLines)
+        return lines.isEmpty ? "" : " Its last lines on standard error: " + lines.joined(separator: " | ")
+    }
+
+    // MARK: Ending a child
+
+    func beginTeardown(of downstream: Downstream, pace: Teardown.Pace = .patient) {
+        guard downstream.child != nil else { return isOver(downstream) }
+        if downstream.child?.teardown == nil {
+            downstream.child?.teardown = Teardown(pace: pace)
+            continueTeardown(of: downstream)
+        } else if pace == .hurried {
+            downstream.child?.teardown?.hurry()
+            continueTeardown(of: downstream)
+        }
+    }
+
+    func continueTeardown(of downstream: Downstream) {
+        guard let process = downstream.child?.process, let (step, wait) = downstream.child?.teardown?.advance() else { return }
+        switch step {
+        case .closeInput: process.connection.closeOutput()
+        case .terminate: process.send(.terminate)
+        case .kill: process.send(.kill)
+        }
+        if let wait { set(.teardown(downstream.id), after: wait) }
+    }
+}

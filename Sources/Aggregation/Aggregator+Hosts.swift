@@ -1,0 +1,182 @@
+import FeatureCatalog
+import JSONRPC
+import Lifecycle
+import Logging
+import MCPProtocol
+import NIOCore
+package import Transports
+
+// What hosts send.
+extension Aggregator {
+    /// Serves the host on these streams. When it closes them, and its last requests are answered, the aggregator ends.
+    package func connectHost(_ streams: StandardStreams) {
+        let id = nextHostID()
+        let connection = LineConnection(pending: pending)
+        hosts[id] = HostConnection(id: id, output: .pipe(connection), machine: HostProtocol(identity: identity))
+        HostPipe.open(streams, on: eventLoop, delegate: HostDelegate(aggregator: self, connection: id)) {
+            self.assumeIsolated { $0.hostIsGone(id) }
+        }
+        .whenComplete { result in
+            self.assumeIsolated { aggregator in
+                switch result {
+                case .success(let channel): aggregator.open(id, channel)
+                case .failure(let error):
+                    aggregator.logger.critical("the standard streams cannot be used: \(error)")
+                    aggregator.hostIsGone(id)
+                }
+            }
+        }
+    }
+
+    private func open(_ id: HostConnectionID, _ channel: any Channel) {
+        guard let host = hosts[id], case .pipe(let connection) = host.output else { return }
+        connection.open(channel)
+    }
+
+    func nextHostID() -> HostConnectionID {
+        hostCount += 1
+        return HostConnectionID(hostCount)
+    }
+
+    // MARK: Lines
+
+    func received(_ line: LineFraming.Line, from connection: HostConnectionID) {
+        guard let host = hosts[connection] else { return }
+        switch line {
+        case .oversized(let line): unreadable(line.error(limit: Limits.messageLength), from: host)
+        case .complete(let bytes):
+            switch Incoming(scanning: bytes) {
+            case .message(let message): received(message, from: host, batch: nil)
+            case .batch(let elements): received(elements, from: host)
+            case .unreadable(let error): unreadable(error, from: host)
+            }
+        }
+    }
+
+    private func unreadable(_ error: MessageError, from host: HostConnection) {
+        switch host.machine.unreadable(error) {
+        case .answer(let line): host.send(line: line)
+        case .ignore, .begin, .opened, .listTools, .callTool, .cancel, .setLevel: break
+        }
+        report(.warning, "the host sent a line that is \(error)")
+    }
+
+    private func received(_ elements: [Result<Message, MessageError>], from host: HostConnection) {
+        guard host.machine.revision?.hasBatches == true else {
+            let error = MessageError(.notAMessage("batches exist in MCP revision 2025-03-26 alone"))
+            return unreadable(error, from: host)
+        }
+        let answers = elements.count { element in
+            switch element {
+            case .success(let message): message.kind == .request
+            case .failure: true
+            }
+        }
+        let batch = answers == 0 ? nil : host.beginBatch(answers: answers)
+        for element in elements {
+            switch element {
+            case .success(let message): received(message, from: host, batch: batch)
+            case .failure(let error):
+                // In a batch every element that is no message is answered (JSON-RPC 2.0, 6), if need be under the id null.
+                let request = HostRequest(connection: host.id, id: error.id ?? RequestID(text: "null"), batch: batch)
+                host.answer(request, line: Composition.error(id: request.id, .invalidRequest, "\(error)"))
+            }
+        }
+    }
+
+    private func received(_ message: Message, from host: HostConnection, batch: Int?) {
+        func request(_ id: RequestID) -> HostRequest { HostRequest(connection: host.id, id: id, batch: batch) }
+        if message.kind == .request, let id = message.id, let refusal = refusal(of: id, from: host) {
+            return answerTwin(request(id), of: host, with: refusal)
+        }
+        switch host.machine.received(message, inBatch: batch != nil, instructions: instructions()) {
+        case .answer(let line):
+            guard let id = message.id else { return host.send(line: line) }
+            host.answer(request(id), line: line)
+        case .begin(let line):
+            forgetRequests(of: host)
+            host.send(line: line)
+        case .opened: debug("the host is ready (MCP \(host.machine.revision?.rawValue ?? ""))")
+        case .callTool(let id): call(message, request(id), host: host)
+        case .listTools(let id): list(request(id), host: host)
+        case .cancel(let id): cancelRequest(id, message, host: host)
+        case .setLevel(let id, let level):
+            for downstream in downstreams.values {
+                if let line = downstream.machine.setLevel(level) { downstream.child?.process.connection.send(line: line) }
+            }
+            host.answer(request(id), line: Composition.result(id: id, Composition.emptyResult))
+        case .ignore(let reason): debug("ignored from the host: \(reason)")
+        }
+        if case .pipe(let connection) = host.output, !host.isPaused, connection.backlog > Limits.hostBacklog {
+            host.isPaused = true
+            connection.setReading(false)
+        }
+    }
+
+    /// Why a request under this id cannot be taken at all; `nil` if it can.
+    private func refusal(of id: RequestID, from host: HostConnection) -> String? {
+        if host.waiting[id] != nil { return "The id \(id) is in use by a request that is not answered yet" }
+        if host.waiting.count >= Limits.hostRequests { return "More than \(Limits.hostRequests) requests are waiting for their answers" }
+        return nil
+    }
+
+    /// Refuses a request without touching the other one that may be waiting under the same id.
+    private func answerTwin(_ request: HostRequest, of host: HostConnection, with refusal: String) {
+        let waiting = host.waiting[request.id]
+        host.answer(request, line: Composition.error(id: request.id, .invalidRequest, refusal))
+        host.waiting[request.id] = waiting
+    }
+
+    /// What the host's model should know before it asks for anything.
+    private func instructions() -> String? {
+        configProblem.map { "mcpagg cannot read its config file as it is now. Tell the user:\n\($0)\nIt is read again when it is saved." }
+    }
+
+    // MARK: Coming and going
+
+    /// Nothing of what the host asked for before concerns it any more: it started anew.
+    private func forgetRequests(of host: HostConnection) {
+        for (id, waiting) in host.waiting { giveUp(id, waiting, host: host, notice: nil) }
+        host.waiting = [:]
+        host.batches = [:]
+        host.listedRevision = nil
+    }
+
+    func hostWritabilityChanged(_ connection: HostConnectionID, isWritable: Bool) {
+        guard let host = hosts[connection], case .pipe(let pipe) = host.output else { return }
+        // What comes from the servers goes to the host: while it takes nothing, they wait. Its own requests are read on, up to a
+        // limit, because it may be waiting for us to take them before it reads.
+        for downstream in downstreams.values { downstream.child?.process.connection.setReading(isWritable) }
+        guard isWritable, host.isPaused else { return }
+        host.isPaused = false
+        pipe.setReading(true)
+    }
+
+    func hostInputClosed(_ connection: HostConnectionID, unterminated: Int) {
+        guard let host = hosts[connection], !host.isInputClosed else { return }
+        host.isInputClosed = true
+        if unterminated > 0 { report(.warning, "the host's last line has no end; its \(unterminated) bytes are dropped") }
+        debug("the host closed its end; \(host.waiting.count) requests are still to be answered")
+        guard !host.waiting.isEmpty else { return leave(host) }
+        set(.hostGrace(connection), after: Limits.hostGrace)
+    }
+
+    /// The host may have got its last answer.
+    func answered(_ host: HostConnection) {
+        if host.isInputClosed, host.waiting.isEmpty { leave(host) }
+    }
+
+    /// Nobody waits for anything from this host any more.
+    func leave(_ host: HostConnection) {
+        cancel(.hostGrace(host.id))
+        shutDown(pace: .patient)
+    }
+
+    private func hostIsGone(_ connection: HostConnectionID) {
+        guard let host = hosts[connection] else { return }
+        forgetRequests(of: host)
+        hosts[connection] = nil
+        shutDown(pace: .patient)
+        flush()
+    }
+}

@@ -1,0 +1,131 @@
+package import ConfigFile
+import FeatureCatalog
+import Logging
+import MCPProtocol
+import OrderedCollections
+import Transports
+
+// From one config to the next. Servers that it does not concern keep running untouched.
+extension Aggregator {
+    /// Puts a config into effect: the first one, or the next.
+    /// - Parameter path: the file it comes from, for the log.
+    package func apply(_ next: AggregatorConfig, from path: String? = nil) {
+        guard ending == nil else { return }
+        let difference = ConfigDifference(from: config, to: next)
+        let isFirst = !hasConfig
+        if configProblem != nil { report(.notice, "the config file is good again") }
+        (config, hasConfig, configProblem) = (next, true, nil)
+        redact = Redaction(next.secrets)
+        if options.followsConfiguredLogLevel { logger.logLevel = Logger.Level(rawValue: next.settings.logLevel.rawValue) ?? .info }
+        for note in next.notes { debug("\(note)") }
+
+        for key in difference.removed {
+            for id in [replacements.removeValue(forKey: key), current.removeValue(forKey: key)] {
+                if let downstream = id.flatMap({ downstreams[$0] }) { retire(downstream) }
+            }
+        }
+        for key in difference.adjusted {
+            guard let server = next.servers[key] else { continue }
+            for id in [replacements[key], current[key]] {
+                if let downstream = id.flatMap({ downstreams[$0] }) { downstream.config.adopt(server) }
+            }
+        }
+        var started: [Downstream] = []
+        for key in difference.restarted {
+            guard let server = next.servers[key] else { continue }
+            if let overtaken = replacements[key].flatMap({ downstreams[$0] }) { retire(overtaken) }
+            let replacement = makeDownstream(server)
+            replacements[key] = replacement.id
+            started.append(replacement)
+        }
+        var order: OrderedDictionary<String, DownstreamID> = [:]
+        for (key, server) in next.servers where !server.isDisabled {
+            if let id = current[key] {
+                order[key] = id
+            } else {
+                let downstream = makeDownstream(server)
+                order[key] = downstream.id
+                started.append(downstream)
+            }
+        }
+        current = order
+        // All at once, not one after another.
+        for downstream in started { launch(downstream) }
+        catalogChanged()
+        if isFirst, let path { report(.info, "using the config file \(path)") }
+        if !isFirst { report(.notice, "config reloaded: \(difference.summary)") }
+        if areAllSettled { endListWait() }
+        flush()
+    }
+
+    /// Watches a file on the aggregator's event loop for as long as it runs.
+    /// - Parameter changed: called when the file may have changed.
+    package func watch(_ path: String, changed: @escaping @Sendable () -> Void) {
+        let watcher = FileWatcher(path: path, on: eventLoop, changed: changed)
+        watcher.start()
+        self.watcher = watcher
+    }
+
+    /// The file is broken as it is now; everything goes on as it was.
+    /// - Parameter problems: with file, line and column.
+    package func configBroken(_ problems: String) {
+        guard problems != configProblem else { return }
+        configProblem = problems
+        let consequence = current.isEmpty ? "no server is started until it is corrected" : "everything goes on with the last good one"
+        report(.error, "the config file cannot be used; \(consequence)\n\(problems)")
+        flush()
+    }
+
+    /// The replacement is ready, or has failed as its predecessor would: from now on calls go to it.
+    func takeOver(_ replacement: Downstream) {
+        replacements[replacement.key] = nil
+        let old = current[replacement.key].flatMap { downstreams[$0] }
+        current[replacement.key] = replacement.id
+        catalogChanged()
+        if let old { retire(old) }
+    }
+
+    /// Takes a server out: it gets no new calls, finishes those it has, and ends.
+    func retire(_ downstream: Downstream) {
+        guard !downstream.isRetired else { return }
+        downstream.isRetired = true
+        cancel(.restart(downstream.id))
+        retireIfIdle(downstream)
+    }
+
+    /// Ends a retired server once nothing is in flight there any more.
+    func retireIfIdle(_ downstream: Downstream) {
+        guard downstream.isRetired, downstream.isIdle else { return }
+        beginTeardown(of: downstream)
+    }
+
+    /// Nothing runs any more.
+    func isOver(_ downstream: Downstream) {
+        guard downstream.isRetired || ending != nil else { return }
+        let id = downstream.id
+        for timer in [Timer.startup(id), .restart(id), .teardown(id), .childEnd(id), .expiry(id)] { cancel(timer) }
+        downstreams[id] = nil
+        endIfOver()
+    }
+}
+
+extension ServerConfig {
+    /// Takes over everything that a running server can take over.
+    fileprivate mutating func adopt(_ next: ServerConfig) {
+        let (endpoint, unusable) = (endpoint, unusable)
+        self = next
+        self.endpoint = endpoint
+        self.unusable = unusable
+    }
+}
+
+extension ConfigDifference {
+    /// For the log.
+    fileprivate var summary: String {
+        let parts = [("added", added), ("removed", removed), ("restarting", restarted), ("adjusted", adjusted)]
+            .filter { !$0.1.isEmpty }
+            .map { "\($0.0) \($0.1.map { "'\($0)'" }.joined(separator: ", "))" }
+        if !parts.isEmpty { return parts.joined(separator: "; ") }
+        return isReordered ? "the order changed" : settingsChanged ? "settings changed" : "nothing to do"
+    }
+}

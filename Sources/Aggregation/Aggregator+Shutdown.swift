@@ -1,0 +1,58 @@
+import DequeModule
+import FeatureCatalog
+package import Lifecycle
+import NIOCore
+import Transports
+
+// The end, always within a bounded time.
+extension Aggregator {
+    struct Ending {
+        var pace: Teardown.Pace
+        /// Every child is gone; the hosts are given time to take what is left for them.
+        var isSayingGoodbye = false
+    }
+
+    /// Ends all children in parallel, and then itself. Asked again with a shorter pace, it hurries.
+    package func shutDown(pace: Teardown.Pace) {
+        if let ending {
+            guard pace != ending.pace, pace == .hurried else { return }
+        }
+        ending = Ending(pace: pace, isSayingGoodbye: ending?.isSayingGoodbye ?? false)
+        set(.end, after: pace.closeInput + pace.terminate + Limits.killWait)
+        for downstream in Array(downstreams.values) {
+            cancel(.restart(downstream.id))
+            while let (request, _) = downstream.queue.popFirst() { fail(request, .unavailable, "mcpagg is ending") }
+            beginTeardown(of: downstream, pace: pace)
+        }
+        endIfOver()
+        flush()
+    }
+
+    /// Kills all children at once, and ends.
+    package func shutDownNow() {
+        for downstream in downstreams.values { downstream.child?.process.send(.kill) }
+        shutDown(pace: .hurried)
+        end()
+    }
+
+    /// Goes on once the last child is gone.
+    func endIfOver() {
+        guard let ending, !ending.isSayingGoodbye, downstreams.isEmpty else { return }
+        self.ending?.isSayingGoodbye = true
+        set(.end, after: Limits.lastWords)
+        let remaining = hosts.values.compactMap { host in
+            if case .pipe(let connection) = host.output { connection } else { nil }
+        }
+        guard !remaining.isEmpty else { return end() }
+        for connection in remaining {
+            // Its channel closes then, and with the last one gone we end.
+            connection.finish()
+        }
+    }
+
+    func end() {
+        guard ending != nil else { return }
+        for timer in timers.keys { cancel(timer) }
+        endedPromise.succeed()
+    }
+}

@@ -1,0 +1,200 @@
+import ConfigFile
+import FeatureCatalog
+import JSONRPC
+package import Lifecycle
+package import Logging
+import MCPProtocol
+package import NIOCore
+import OrderedCollections
+import Resilience
+import Transports
+
+/// The hosts on one side, the downstream servers on the other, and the catalog between them.
+///
+/// The one owner of mutable state, pinned to the event loop of all its connections: channel handlers enter it without a task or a
+/// thread hop, so messages keep their order and a forwarded call costs no scheduling. The files beside this one follow the way of a
+/// call: `+Hosts`, `+Calls`, `+Downstreams`; beside that way are `+Catalog`, `+Reload` and `+Shutdown`.
+package actor Aggregator {
+    /// What differs between a server for hosts and a single command in a shell.
+    package struct Options: Sendable {
+        /// A first list waits for servers that are starting as long as `listWait` says; otherwise until each is ready or has failed.
+        package var limitsListWait = true
+        /// A server that ended is started again.
+        package var restartsServers = true
+        /// The config file says what is logged, not the command line.
+        package var followsConfiguredLogLevel = false
+
+        package init() {}
+
+        /// For commands that ask one thing and end.
+        package static var oneShot: Options {
+            var options = Options()
+            options.limitsListWait = false
+            options.restartsServers = false
+            return options
+        }
+    }
+
+    /// Of our own process; what children get is made of it.
+    package struct Surroundings: Sendable {
+        package var environment: [String: String]
+        /// An absolute path.
+        package var workingDirectory: String
+
+        package init(environment: [String: String], workingDirectory: String) {
+            self.environment = environment
+            self.workingDirectory = workingDirectory
+        }
+    }
+
+    package nonisolated let eventLoop: any EventLoop
+    package nonisolated var unownedExecutor: UnownedSerialExecutor { eventLoop.executor.asUnownedSerialExecutor() }
+
+    let identity: HostProtocol.Identity
+    let options: Options
+    let surroundings: Surroundings
+    var logger: Logger
+    var random: any RandomNumberGenerator
+
+    var config = AggregatorConfig()
+    /// A good config was seen.
+    package var hasConfig = false
+    /// What is wrong with the config file as it is now; `nil` if nothing is.
+    var configProblem: String?
+    var redact = Redaction()
+
+    var hosts: [HostConnectionID: HostConnection] = [:]
+    var hostCount = 0
+    var local: [HostConnectionID: LocalRequests] = [:]
+    var downstreams: [DownstreamID: Downstream] = [:]
+    var downstreamCount = 0
+    /// The server that answers for each key of the config file, in its order.
+    var current: OrderedDictionary<String, DownstreamID> = [:]
+    /// Servers whose config changed: started, and taking over as soon as they are ready or have failed.
+    var replacements: [String: DownstreamID] = [:]
+
+    var catalog = Catalog.empty
+    /// A server's tools or names changed since ``catalog`` was merged.
+    var isCatalogStale = false
+    /// Lists that are asked for and wait for servers that are starting.
+    var waitingLists: [HostRequest] = []
+    /// From now on no list waits.
+    var isListWaitOver = false
+    /// Whoever wants to know when every server is ready or has failed.
+    var settledWaiters: [CheckedContinuation<Void, Never>] = []
+
+    let pending = PendingWrites()
+    var timers: [Timer: Scheduled<Void>] = [:]
+    /// Looks after the config file.
+    var watcher: FileWatcher?
+    var ending: Ending?
+    let endedPromise: EventLoopPromise<Void>
+    /// Succeeds when no child is left and the hosts have got their last words.
+    package nonisolated var ended: EventLoopFuture<Void> { endedPromise.futureResult }
+
+    /// What a timer stands for; there is at most one of each.
+    enum Timer: Hashable, Sendable {
+        /// The handshake takes too long.
+        case startup(DownstreamID)
+        case restart(DownstreamID)
+        /// Next step of ending a child.
+        case teardown(DownstreamID)
+        /// One end of a child is known, the other not yet.
+        case childEnd(DownstreamID)
+        /// A call times out.
+        case expiry(DownstreamID)
+        case listWait
+        case announce
+        case hostGrace(HostConnectionID)
+        /// Nothing keeps us longer than this.
+        case end
+    }
+
+    package init(
+        on eventLoop: any EventLoop, identity: HostProtocol.Identity, options: Options = Options(), surroundings: Surroundings,
+        logger: Logger, random: any RandomNumberGenerator & Sendable
+    ) {
+        self.eventLoop = eventLoop
+        self.identity = identity
+        self.options = options
+        self.surroundings = surroundings
+        self.logger = logger
+        self.random = random
+        endedPromise = eventLoop.makePromise(of: Void.self)
+    }
+
+    var now: Instant { Instant(nanoseconds: Int64(clamping: eventLoop.now.uptimeNanoseconds)) }
+
+    // MARK: Timers
+
+    /// Calls ``fired(_:)`` after this time, instead of when it was to be called for this timer before.
+    func set(_ timer: Timer, after delay: Duration) {
+        timers[timer]?.cancel()
+        timers[timer] = eventLoop.scheduleTask(in: .nanoseconds(max(0, delay.clampedNanoseconds))) {
+            self.assumeIsolated {
+                $0.timers[timer] = nil
+                $0.fired(timer)
+                $0.flush()
+            }
+        }
+    }
+
+    func cancel(_ timer: Timer) { timers.removeValue(forKey: timer)?.cancel() }
+
+    private func fired(_ timer: Timer) {
+        switch timer {
+        case .startup(let id): if let downstream = downstreams[id] { startupTimedOut(downstream) }
+        case .restart(let id): if let downstream = downstreams[id] { launch(downstream) }
+        case .teardown(let id): if let downstream = downstreams[id] { continueTeardown(of: downstream) }
+        case .childEnd(let id): if let downstream = downstreams[id] { childEndIsDue(downstream) }
+        case .expiry(let id): if let downstream = downstreams[id] { expireCalls(of: downstream) }
+        case .listWait: endListWait()
+        case .announce: announce()
+        case .hostGrace(let id): if let host = hosts[id] { leave(host) }
+        case .end: end()
+        }
+    }
+
+    // MARK: Writing
+
+    /// Writes what this turn of the event loop has gathered, one write per peer.
+    func flush() { pending.flush() }
+
+    // MARK: Telling people
+
+    /// Logs, and tells the hosts that asked for log messages.
+    func report(_ level: LogLevel, _ text: String) {
+        let text = redact(text)
+        logger.log(level: level.loggerLevel, "\(text)")
+        let line = Composition.notification(
+            .message,
+            params: JSONWriter.object {
+                $0.member("level", level.rawValue)
+                $0.member("logger", identity.name)
+                $0.member("data", text)
+            })
+        for host in hosts.values {
+            guard host.machine.isOpen, let wanted = host.machine.logLevel, level >= wanted else { continue }
+            host.send(line: line)
+        }
+    }
+
+    func debug(_ text: @autoclosure () -> String) {
+        // Not even composed unless somebody wants it: some of these come with every message of a bad server.
+        guard logger.logLevel <= .debug else { return }
+        logger.debug("\(redact(text()))")
+    }
+}
+
+extension LogLevel {
+    fileprivate var loggerLevel: Logger.Level {
+        switch self {
+        case .debug: .debug
+        case .info: .info
+        case .notice: .notice
+        case .warning: .warning
+        case .error: .error
+        case .critical, .alert, .emergency: .critical
+        }
+    }
+}

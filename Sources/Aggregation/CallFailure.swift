@@ -1,0 +1,12 @@
+/// Why a call got no answer of its server: what a program may want to know of a result that we composed.
+package enum CallFailure: String, Sendable {
+    /// It was not sent; nothing has happened.
+    case unavailable
+    /// It was sent and not answered in time.
+    case timedOut
+    /// It was sent, and will never be answered: it may have had effects, or not.
+    case outcomeUnknown
+
+    /// Under this key of the result's `_meta` stands the raw value.
+    package static let metaKey = "dev.mcpagg/failure"
+}

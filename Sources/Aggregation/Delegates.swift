@@ -1,0 +1,54 @@
+import FeatureCatalog
+import JSONRPC
+import Lifecycle
+import NIOCore
+import Transports
+
+// What channels call, on the aggregator's own event loop: no task, no thread hop, so messages keep their order.
+
+struct HostDelegate: ConnectionDelegate {
+    let aggregator: Aggregator
+    let connection: HostConnectionID
+
+    func received(_ line: LineFraming.Line) { aggregator.assumeIsolated { $0.received(line, from: connection) } }
+    func readCompleted() { aggregator.assumeIsolated { $0.flush() } }
+    func writabilityChanged(_ isWritable: Bool) {
+        aggregator.assumeIsolated { $0.hostWritabilityChanged(connection, isWritable: isWritable) }
+    }
+    func inputClosed(unterminated: Int) {
+        aggregator.assumeIsolated {
+            $0.hostInputClosed(connection, unterminated: unterminated)
+            $0.flush()
+        }
+    }
+}
+
+struct DownstreamDelegate: ChildDelegate {
+    let aggregator: Aggregator
+    let downstream: DownstreamID
+    /// Events of an earlier launch are not about the present one.
+    let launch: Int
+
+    func received(_ line: LineFraming.Line) { perform { $0.received(line, from: $1) } }
+    func readCompleted() { aggregator.assumeIsolated { $0.flush() } }
+    func writabilityChanged(_ isWritable: Bool) {}
+    func inputClosed(unterminated: Int) { performAndFlush { $0.inputClosed(of: $1, unterminated: unterminated) } }
+    func launched(processID: Int) { performAndFlush { $0.launched($1, processID: processID) } }
+    func launchFailed(_ failure: LaunchFailure) { performAndFlush { $0.launchFailed($1, failure) } }
+    func exited(_ status: ExitStatus) { performAndFlush { $0.exited($1, status) } }
+    func wroteToStandardError(_ bytes: ByteBuffer) { perform { $0.wroteToStandardError($1, bytes) } }
+
+    private func perform(_ body: @Sendable (isolated Aggregator, Downstream) -> Void) {
+        aggregator.assumeIsolated { aggregator in
+            guard let downstream = aggregator.downstreams[downstream], downstream.launches == launch else { return }
+            body(aggregator, downstream)
+        }
+    }
+
+    private func performAndFlush(_ body: @Sendable (isolated Aggregator, Downstream) -> Void) {
+        perform { aggregator, downstream in
+            body(aggregator, downstream)
+            aggregator.flush()
+        }
+    }
+}

@@ -1,0 +1,71 @@
+import ConfigFile
+import DequeModule
+import FeatureCatalog
+import JSONRPC
+import Lifecycle
+import MCPProtocol
+import NIOCore
+import Resilience
+import Transports
+
+/// One downstream server with all that is known of it. Belongs to the ``Aggregator``.
+final class Downstream {
+    let id: DownstreamID
+    var config: ServerConfig
+    var life = DownstreamLife()
+    var machine: DownstreamProtocol
+    /// What runs now, or is being ended; `nil` between two launches.
+    var child: Child?
+    var launches = 0
+    /// Its tools, from the last list that could be read. Kept while it restarts.
+    var tools: [ToolDefinition] = []
+    /// Calls that came while it was starting.
+    var queue: Deque<(request: HostRequest, message: Message)> = []
+    /// When the earliest of its calls times out; no timer runs if `nil`.
+    var nextExpiry: Instant?
+
+    // For people: status, error texts.
+    var launchedAt: Instant?
+    /// From launch to the first complete tool list.
+    var startTime: Duration?
+    var failure: Failure?
+    var errorOutput = ErrorOutputRing()
+    var noise = Noise()
+
+    /// A child process and how far its end has come.
+    struct Child {
+        var process: ChildProcess
+        var teardown: Teardown?
+        var exitStatus: ExitStatus?
+        var isInputClosed = false
+        /// Its end has been dealt with: calls answered, restart planned.
+        var isLost = false
+
+        var isOver: Bool { exitStatus != nil && isInputClosed }
+    }
+
+    /// Why it is not running.
+    struct Failure {
+        var cause: String
+        var hint: String?
+        var at: Instant
+    }
+
+    /// Lines on its standard output that are no messages.
+    struct Noise {
+        var lines = 0
+        var first: String?
+    }
+
+    init(id: DownstreamID, config: ServerConfig, machine: DownstreamProtocol) {
+        self.id = id
+        self.config = config
+        self.machine = machine
+    }
+
+    var key: String { config.key }
+    var isRetired = false
+
+    /// Nothing of it is left to wait for.
+    var isIdle: Bool { queue.isEmpty && machine.callsInFlight == 0 }
+}

@@ -1,0 +1,32 @@
+import JSONRPC
+import Lifecycle
+
+/// Everything that can grow or wait here, with its bound. What the person can set is in the config file instead.
+package enum Limits {
+    /// Bytes of one message, from a host or a server.
+    package static let messageLength = LineFraming.defaultLimit
+    /// Bytes a server may leave unread before calls to it are refused. A message of the full length still fits.
+    package static let serverBacklog = 2 * LineFraming.defaultLimit
+    /// Bytes a host may leave unread before we stop reading its requests.
+    package static let hostBacklog = 2 * LineFraming.defaultLimit
+    /// Calls that wait for a server which is starting.
+    package static let waitingCalls = 256
+    /// Requests of one host that are not answered yet.
+    package static let hostRequests = RequestTable<Int>.capacity
+    /// After a server closed its output we wait this long for it to say, by exiting, why.
+    package static let exitWait = Duration.milliseconds(200)
+    /// After a server exited, what still holds its output open has this long to finish a message.
+    package static let outputWait = Duration.milliseconds(500)
+    /// Changes of the merged list within this time are announced as one.
+    package static let announceWait = Duration.milliseconds(20)
+    /// After a host closed our input, what it asked for before has this long to be answered.
+    package static let hostGrace = Duration.seconds(10)
+    /// The host has this long to take our last words.
+    package static let lastWords = Duration.seconds(2)
+    /// Beyond the steps of the teardown, a killed child has this long to be gone.
+    package static let killWait = Duration.seconds(2)
+    /// Lines of a server's standard error in an error text or a status.
+    package static let shownErrorLines = 5
+    /// Characters of one line of noise that are shown.
+    package static let shownNoise = 120
+}

@@ -1,0 +1,65 @@
+import ConfigFile
+package import FeatureCatalog
+import Lifecycle
+import MCPProtocol
+import OrderedCollections
+import Transports
+
+/// What `mcpagg status` says about one server.
+package struct ServerStatus: Sendable {
+    package enum State: String, Sendable {
+        case starting, ready, down, disabled
+    }
+
+    package var key: String
+    package var state: State
+    /// MCP revision spoken with it, once that is agreed.
+    package var revision: String?
+    /// What it calls itself: name and version.
+    package var introduction: String?
+    package var processID: Int?
+    /// Tools it offers to hosts.
+    package var tools: Int
+    /// From launch to the first tool list.
+    package var startTime: Duration?
+    package var cause: String?
+    package var hint: String?
+    /// The end of what it wrote to standard error.
+    package var errorLines: [String]
+    /// Lines on its standard output that are no messages, and the first of them.
+    package var noiseLines: Int
+    package var noise: String?
+}
+
+extension Aggregator {
+    /// One entry per server of the config file, in its order.
+    package func status() -> [ServerStatus] {
+        let offered = presentCatalog.tools.reduce(into: [:]) { $0[$1.server, default: 0] += 1 }
+        return config.servers.values.map { server in
+            guard !server.isDisabled, let id = current[server.key], let downstream = downstreams[id] else {
+                return ServerStatus(key: server.key, state: .disabled, tools: 0, errorLines: [], noiseLines: 0)
+            }
+            let state: ServerStatus.State =
+                switch downstream.life.state {
+                case .idle, .starting: .starting
+                case .ready: .ready
+                case .backingOff, .failed, .stopped: .down
+                }
+            return ServerStatus(
+                key: server.key, state: state,
+                revision: downstream.machine.introduction?.revision.rawValue,
+                introduction: downstream.machine.introduction.map { redact("\($0.name) \($0.version)") },
+                processID: downstream.child?.process.processID,
+                tools: offered[server.key] ?? 0,
+                startTime: downstream.startTime,
+                cause: downstream.failure.map { redact($0.cause) },
+                hint: downstream.failure?.hint.map { redact($0) },
+                errorLines: downstream.errorOutput.tail(Limits.shownErrorLines).map { redact($0) },
+                noiseLines: downstream.noise.lines,
+                noise: downstream.noise.first.map { redact($0) })
+        }
+    }
+
+    /// What is offered to hosts now.
+    package func mergedCatalog() -> Catalog { presentCatalog }
+}

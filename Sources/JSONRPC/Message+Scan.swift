@@ -1,0 +1,252 @@
+package import NIOCore
+
+/// What one line, or one HTTP body, turned out to hold.
+package enum Incoming: Sendable {
+    case message(Message)
+    /// A JSON-RPC batch: only MCP 2025-03-26 has them. Each element stands for itself.
+    case batch([Result<Message, MessageError>])
+    case unreadable(MessageError)
+
+    /// Elements of one batch. A line of 64 MiB would have room for thirty million, each of which wants an answer.
+    package static let batchLimit = 10_000
+}
+
+extension Incoming {
+    /// Scans one line or body, in one pass unless it is a batch.
+    package init(scanning bytes: ByteBuffer) {
+        switch MessageScan.first(of: bytes) {
+        case UInt8(ascii: "["): self = MessageScan.batch(bytes)
+        default:
+            switch MessageScan.message(bytes) {
+            case .success(let message): self = .message(message)
+            case .failure(let error): self = .unreadable(error)
+            }
+        }
+    }
+}
+
+extension Message {
+    /// - Throws: ``MessageError``, with the id if one could be read.
+    package init(scanning bytes: ByteBuffer) throws(MessageError) { self = try MessageScan.message(bytes).get() }
+}
+
+/// The single pass over a message: grammar, UTF-8, depth, and the places of the members that ``Message/Places`` names.
+struct MessageScan {
+    /// An object whose members we look at.
+    enum Level { case envelope, params, result, meta }
+
+    private var scanner: Scanner
+    private let text: UnsafeRawBufferPointer
+    private var places = Message.Places()
+    /// The id is a fraction, an object, or something else that cannot be one.
+    private var idIsMalformed = false
+    private var isObject = true
+    /// The first member that stood twice. The scan goes on behind it: the id may still come.
+    private var duplicate: ScanError?
+
+    static func first(of bytes: ByteBuffer) -> UInt8? {
+        bytes.withUnsafeReadableBytes { $0.first { !$0.isWhitespace } }
+    }
+
+    static func message(_ bytes: ByteBuffer) -> Result<Message, MessageError> {
+        bytes.withUnsafeReadableBytes { text in
+            var scan = MessageScan(text)
+            do throws(ScanError) {
+                try scan.run()
+            } catch {
+                return .failure(scan.unreadable(error))
+            }
+            return scan.classify(bytes)
+        }
+    }
+
+    static func batch(_ bytes: ByteBuffer) -> Incoming {
+        let scanned: Result<[Place], ScanError> = bytes.withUnsafeReadableBytes { text in
+            Result { () throws(ScanError) in try places(ofBatch: text) }
+        }
+        switch scanned {
+        case .failure(let error): return .unreadable(MessageError(.notJSON(error)))
+        case .success(let places) where places.isEmpty: return .unreadable(MessageError(.notAMessage("an empty batch")))
+        case .success(let places) where places.count > Incoming.batchLimit:
+            return .unreadable(MessageError(.notAMessage("a batch of more than \(Incoming.batchLimit) elements")))
+        case .success(let places): return .batch(places.map { message(JSONView(bytes, at: $0).json) })
+        }
+    }
+
+    /// The places of the elements, of one more than the limit at most.
+    private static func places(ofBatch text: UnsafeRawBufferPointer) throws(ScanError) -> [Place] {
+        var places: [Place] = []
+        var scanner = Scanner(text)
+        try scanner.skipWhitespace()
+        if try scanner.beginContainer(depth: 0, until: UInt8(ascii: "]")) {
+            repeat {
+                let place = try scanner.scanValue(depth: 1)
+                if places.count <= Incoming.batchLimit { places.append(place) }
+            } while try scanner.continueContainer(until: UInt8(ascii: "]"))
+        }
+        try scanner.finish()
+        return places
+    }
+
+    init(_ text: UnsafeRawBufferPointer) {
+        self.text = text
+        scanner = Scanner(text)
+    }
+
+    private mutating func run() throws(ScanError) {
+        try scanner.skipWhitespace()
+        guard try scanner.peek() == UInt8(ascii: "{") else {
+            isObject = false
+            try scanner.scanValue(depth: 0)
+            return try scanner.finish()
+        }
+        try scanMembers(.envelope, depth: 0)
+        try scanner.finish()
+    }
+
+    private mutating func scanMembers(_ level: Level, depth: Int) throws(ScanError) {
+        guard try scanner.beginContainer(depth: depth, until: UInt8(ascii: "}")) else { return }
+        repeat {
+            try scanner.skipWhitespace()
+            let keyOffset = scanner.offset
+            let key = try scanner.scanKey()
+            guard let member = member(named: key, at: level) else {
+                try scanner.scanValue(depth: depth + 1)
+                continue
+            }
+            try scanner.skipWhitespace()
+            // Two readers of a duplicate may choose differently: what we route by and what the server runs must be the same.
+            guard places[member].isAbsent else {
+                let name = String(decoding: UnsafeRawBufferPointer(rebasing: text[key.range]), as: UTF8.self)
+                duplicate = duplicate ?? ScanError(.duplicateMember(name), at: keyOffset)
+                if member == .id { idIsMalformed = true }
+                try scanner.scanValue(depth: depth + 1)
+                continue
+            }
+            let start = scanner.offset
+            if let inner = level.level(inside: member), try scanner.peek() == UInt8(ascii: "{") {
+                try scanMembers(inner, depth: depth + 1)
+            } else if member == .id {
+                try scanID(depth: depth + 1)
+            } else {
+                try scanner.scanValue(depth: depth + 1)
+            }
+            places[member] = Place(start..<scanner.offset)
+        } while try scanner.continueContainer(until: UInt8(ascii: "}"))
+    }
+
+    private mutating func scanID(depth: Int) throws(ScanError) {
+        switch try scanner.peek() {
+        case UInt8(ascii: "-"), UInt8(ascii: "0")...UInt8(ascii: "9"): idIsMalformed = try !scanner.scanNumber()
+        case UInt8(ascii: "\""): _ = try scanner.scanString()
+        case UInt8(ascii: "n"): try scanner.scanLiteral("null")
+        default:
+            idIsMalformed = true
+            try scanner.scanValue(depth: depth)
+        }
+    }
+
+    /// The text is no JSON. What was read of its envelope before the damage, or can be told from behind it, counts.
+    private func unreadable(_ error: ScanError) -> MessageError {
+        if let skim = EnvelopeSkim(text) { return MessageError(.notJSON(error), id: skim.id, namesMethod: skim.namesMethod) }
+        // The text breaks off. A number that stands at its very end may have lost digits.
+        let idIsCut = Int(places[.id].end) == text.count && !isString(places[.id])
+        return MessageError(.notJSON(error), id: idIsMalformed || idIsCut ? nil : readID(), namesMethod: places[.method].isPresent)
+    }
+
+    private func classify(_ bytes: ByteBuffer) -> Result<Message, MessageError> {
+        func refuse(_ why: String) -> Result<Message, MessageError> {
+            let id = idIsMalformed ? nil : readID()
+            return .failure(MessageError(.notAMessage(why), id: id, namesMethod: places[.method].isPresent))
+        }
+        guard isObject else { return refuse("it is not an object") }
+        if let duplicate { return refuse(duplicate.description) }
+        guard equals(places[.jsonrpc], "\"2.0\"") else { return refuse("'jsonrpc' is not \"2.0\"") }
+        guard !idIsMalformed else { return refuse("'id' is neither a string nor an integer") }
+        let hasID = places[.id].isPresent && !equals(places[.id], "null")
+        let kind: Message.Kind
+        switch (places[.method].isPresent, places[.result].isPresent, places[.error].isPresent) {
+        case (true, false, false):
+            guard isString(places[.method]) else { return refuse("'method' is not a string") }
+            if places[.params].isPresent, text[Int(places[.params].start)] != UInt8(ascii: "{") {
+                return refuse("'params' is not an object")
+            }
+            guard hasID || places[.id].isAbsent else { return refuse("the id of a request cannot be null") }
+            kind = hasID ? .request : .notification
+        case (false, true, false):
+            guard hasID else { return refuse("a result without an id") }
+            kind = .result
+        case (false, false, true): kind = .error
+        case (false, false, false): return refuse("it has neither 'method' nor 'result' nor 'error'")
+        default: return refuse("it has more than one of 'method', 'result' and 'error'")
+        }
+        return .success(Message(bytes: bytes, kind: kind, places: places, hasLineBreaks: scanner.sawLineBreak))
+    }
+
+    // MARK: Keys
+
+    @inline(__always)
+    private func member(named key: Place, at level: Level) -> Message.Member? {
+        let key = UnsafeRawBufferPointer(rebasing: text[key.range])
+        // "\u0069d" is the name "id" to every JSON parser, so it is to us.
+        guard scanner.lastStringHasEscape else { return level.member(named: key) }
+        return Self.member(namedWithEscapes: key, at: level)
+    }
+
+    private static func member(namedWithEscapes key: UnsafeRawBufferPointer, at level: Level) -> Message.Member? {
+        var decoded = JSONString.decode(key)
+        return decoded.withUTF8 { level.member(named: UnsafeRawBufferPointer($0)) }
+    }
+
+    private func isString(_ place: Place) -> Bool { place.isPresent && text[Int(place.start)] == UInt8(ascii: "\"") }
+
+    private func equals(_ place: Place, _ literal: StaticString) -> Bool {
+        UnsafeRawBufferPointer(rebasing: text[place.range]).equals(literal)
+    }
+
+    private func readID() -> RequestID? {
+        guard places[.id].isPresent, !equals(places[.id], "null") else { return nil }
+        return RequestID(text: String(decoding: UnsafeRawBufferPointer(rebasing: text[places[.id].range]), as: UTF8.self))
+    }
+}
+
+extension MessageScan.Level {
+    fileprivate func member(named key: UnsafeRawBufferPointer) -> Message.Member? {
+        switch self {
+        case .envelope:
+            switch key.count {
+            case 2: key.equals("id") ? .id : nil
+            case 5: key.equals("error") ? .error : nil
+            case 6: key.equals("method") ? .method : key.equals("params") ? .params : key.equals("result") ? .result : nil
+            case 7: key.equals("jsonrpc") ? .jsonrpc : nil
+            default: nil
+            }
+        case .params:
+            switch key.count {
+            case 4: key.equals("name") ? .name : nil
+            case 5: key.equals("_meta") ? .meta : key.equals("level") ? .level : nil
+            case 6: key.equals("cursor") ? .cursor : key.equals("logger") ? .logger : nil
+            case 9: key.equals("arguments") ? .arguments : key.equals("requestId") ? .requestID : nil
+            case 13: key.equals("progressToken") ? .progressToken : nil
+            case 15: key.equals("protocolVersion") ? .protocolVersion : nil
+            default: nil
+            }
+        case .result: key.equals("_meta") ? .meta : nil
+        case .meta:
+            switch key.count {
+            case 13: key.equals("progressToken") ? .metaProgressToken : nil
+            case 39: key.equals("io.modelcontextprotocol/protocolVersion") ? .metaProtocolVersion : nil
+            default: nil
+            }
+        }
+    }
+
+    /// What to look at inside a member that is an object; `nil` if only the member as a whole matters.
+    fileprivate func level(inside member: Message.Member) -> MessageScan.Level? {
+        switch self {
+        case .envelope: member == .params ? .params : member == .result ? .result : nil
+        case .params, .result: member == .meta ? .meta : nil
+        case .meta: nil
+        }
+    }
+}

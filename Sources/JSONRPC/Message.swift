@@ -1,0 +1,121 @@
+package import NIOCore
+
+/// One JSON-RPC message: its bytes as they came, and where the members stand that a hop reads or rewrites.
+///
+/// Nothing else of it is decoded. Forwarding it means copying its bytes around the few members that change (``Splice``).
+package struct Message: Sendable {
+    package enum Kind: Hashable, Sendable { case request, notification, result, error }
+
+    /// A member that we route by or rewrite; all others are only checked and passed over.
+    package enum Member: Int, CaseIterable, Sendable {
+        // The envelope.
+        case jsonrpc, id, method, params, result, error
+        // Members of `params`.
+        case name, arguments, cursor, level, logger, requestID, progressToken, protocolVersion
+        // `_meta` of `params` or of `result`, and its members.
+        case meta, metaProgressToken, metaProtocolVersion
+    }
+
+    /// Where each ``Member`` stands.
+    package struct Places: Sendable {
+        private var places = InlineArray<17, Place>(repeating: .absent)
+
+        package subscript(member: Member) -> Place {
+            get { places[member.rawValue] }
+            set { places[member.rawValue] = newValue }
+        }
+    }
+
+    package let bytes: ByteBuffer
+    package let kind: Kind
+    package let places: Places
+    /// Whether a raw line break stands between its tokens: it must be taken out before the message can be a stdio line.
+    package let hasLineBreaks: Bool
+
+    /// The request this is, or the one it answers. `nil` for notifications, and for errors about a message nobody could read.
+    package var id: RequestID? {
+        guard places[.id].isPresent, let first = byte(at: places[.id]), first != UInt8(ascii: "n") else { return nil }
+        return RequestID(text: text(places[.id]))
+    }
+
+    /// The id as one of ours, which are non-negative integers; `nil` for any other.
+    package var integerID: Int? { integer(places[.id]) }
+
+    /// The JSON text of a member.
+    package func text(_ place: Place) -> String {
+        bytes.getString(at: bytes.readerIndex + Int(place.start), length: place.range.count) ?? ""
+    }
+
+    /// The JSON text of a member, sharing the message's memory.
+    package func slice(_ place: Place) -> ByteBuffer {
+        bytes.getSlice(at: bytes.readerIndex + Int(place.start), length: place.range.count) ?? ByteBuffer()
+    }
+
+    package func view(_ place: Place) -> JSONView { JSONView(bytes, at: place) }
+
+    /// A string member, decoded; `nil` if it is absent or no string.
+    package func string(_ place: Place) -> String? {
+        guard place.range.count >= 2, byte(at: place) == UInt8(ascii: "\"") else { return nil }
+        return bytes.withUnsafeReadableBytes {
+            JSONString.decode(UnsafeRawBufferPointer(rebasing: $0[place.range.lowerBound + 1..<place.range.upperBound - 1]))
+        }
+    }
+
+    /// A member that is a non-negative integer of at most 18 digits, as all those are that we mint; `nil` for anything else.
+    package func integer(_ place: Place) -> Int? {
+        guard (1...18).contains(place.range.count) else { return nil }
+        return bytes.withUnsafeReadableBytes { text in
+            var value = 0
+            for byte in text[place.range] {
+                guard byte.isDigit else { return nil }
+                value = value * 10 + Int(byte - UInt8(ascii: "0"))
+            }
+            return value
+        }
+    }
+
+    /// Lends the bytes between the quotes of a string member, if they hold no escape and so are its text.
+    package func withPlainString<Result>(_ place: Place, _ body: (UnsafeRawBufferPointer) -> Result) -> Result? {
+        guard place.range.count >= 2, byte(at: place) == UInt8(ascii: "\"") else { return nil }
+        return bytes.withUnsafeReadableBytes { text in
+            let inner = UnsafeRawBufferPointer(rebasing: text[place.range.lowerBound + 1..<place.range.upperBound - 1])
+            return inner.contains(UInt8(ascii: "\\")) ? nil : body(inner)
+        }
+    }
+
+    private func byte(at place: Place) -> UInt8? { bytes.getInteger(at: bytes.readerIndex + Int(place.start)) }
+}
+
+/// Why some bytes are no JSON-RPC message. The id is kept, if there is one, so that a request still gets its one answer.
+package struct MessageError: Error, Hashable, Sendable {
+    package enum Reason: Hashable, Sendable {
+        /// Not JSON: JSON-RPC error -32700.
+        case notJSON(ScanError)
+        /// JSON, but not a message: JSON-RPC error -32600. The text completes "not a JSON-RPC message: …".
+        case notAMessage(String)
+        /// Longer than the limit: JSON-RPC error -32600.
+        case tooLong(bytes: Int, limit: Int)
+    }
+
+    package var reason: Reason
+    /// What the sender calls its request, if that could be read.
+    package var id: RequestID?
+    /// Whether it names a method, and so is a request or notification rather than an answer.
+    package var namesMethod: Bool
+
+    package init(_ reason: Reason, id: RequestID? = nil, namesMethod: Bool = false) {
+        self.reason = reason
+        self.id = id
+        self.namesMethod = namesMethod
+    }
+}
+
+extension MessageError: CustomStringConvertible {
+    package var description: String {
+        switch reason {
+        case .notJSON(let error): "not JSON: \(error)"
+        case .notAMessage(let why): "not a JSON-RPC message: \(why)"
+        case .tooLong(let bytes, let limit): "a message of \(bytes) bytes is longer than the limit of \(limit)"
+        }
+    }
+}

@@ -1,0 +1,264 @@
+package import NIOCore
+
+/// A message with a few of its members rewritten, and every other byte as it came.
+package struct Splice: Sendable {
+    /// What stands in the place of a member.
+    package enum Replacement: Sendable {
+        case integer(Int)
+        /// JSON text.
+        case json(String)
+        /// JSON text.
+        case bytes(ByteBuffer)
+
+        fileprivate var lengthAtMost: Int {
+            switch self {
+            case .integer: 20  // "-9223372036854775808"
+            case .json(let text): text.utf8.count
+            case .bytes(let bytes): bytes.readableBytes
+            }
+        }
+    }
+
+    private struct Edit: Sendable {
+        var place: Place
+        var replacement: Replacement
+    }
+
+    /// No hop rewrites more members of one message than this.
+    package static let editLimit = 4
+
+    package let message: Message
+    // In the order of their places. Fixed in number so that a splice allocates nothing.
+    private var edits = InlineArray<4, Edit?>(repeating: nil)
+    private var editCount = 0
+
+    package init(_ message: Message) { self.message = message }
+
+    /// Bytes of the new message, at most: the replaced members count too.
+    fileprivate var lengthAtMost: Int {
+        var length = message.bytes.readableBytes
+        for index in 0..<editCount { length += edits[index]?.replacement.lengthAtMost ?? 0 }
+        return length
+    }
+
+    /// Writes `replacement` where the member stands now; does nothing if the message has no such member.
+    /// - Precondition: no edit so far is of this member, or of one inside or around it.
+    package mutating func replace(_ member: Message.Member, with replacement: Replacement) {
+        let place = message.places[member]
+        guard place.isPresent else { return }
+        add(Edit(place: place, replacement: replacement))
+    }
+
+    /// Writes `json`, a whole member, as the first of an object member that is there; does nothing if it is not.
+    /// - Precondition: nothing else is inserted into that object, and no edit replaces it or one around it.
+    package mutating func insert(_ json: String, into object: Message.Member) {
+        let place = message.places[object]
+        guard place.isPresent else { return }
+        let isEmpty = message.slice(place).readableBytesView.dropFirst().first { !$0.isWhitespace } == UInt8(ascii: "}")
+        let inside = Int(place.start) + 1
+        add(Edit(place: Place(inside..<inside), replacement: .json(isEmpty ? json : json + ",")))
+    }
+
+    private mutating func add(_ edit: Edit) {
+        precondition(editCount < Self.editLimit, "a splice takes \(Self.editLimit) edits")
+        var index = editCount
+        while index > 0, let previous = edits[index - 1], previous.place.start > edit.place.start {
+            edits[index] = previous
+            index -= 1
+        }
+        // Or a stretch would be copied backwards, which traps far from the mistake.
+        precondition(index == 0 || edits[index - 1].map { $0.place.end <= edit.place.start } ?? true, "edits of a splice overlap")
+        precondition(
+            index == editCount || edits[index + 1].map { edit.place.end <= $0.place.start } ?? true, "edits of a splice overlap")
+        edits[index] = edit
+        editCount += 1
+    }
+
+    /// Hands out the new message piece by piece.
+    fileprivate func forEachPiece(_ body: (Piece) -> Void) {
+        var offset = 0
+        for index in 0..<editCount {
+            guard let edit = edits[index] else { break }
+            body(.copied(offset..<edit.place.range.lowerBound))
+            body(.written(edit.replacement))
+            offset = edit.place.range.upperBound
+        }
+        body(.copied(offset..<message.bytes.readableBytes))
+    }
+
+    fileprivate enum Piece {
+        case copied(Range<Int>)
+        case written(Replacement)
+    }
+}
+
+/// Lines on their way to one peer, gathered until the event loop's turn ends and then written at once.
+///
+/// Small lines are copied behind one another, so that many make one write. Long stretches of a big message are shared instead, and
+/// leave as buffers of their own.
+package struct LineWriter: Sendable {
+    /// Stretches of at least this many bytes are shared, not copied. Below it a copy is cheaper than one more buffer.
+    package static let sharingThreshold = 32 * 1024
+
+    /// Memory kept from one turn to the next.
+    package static let keptCapacity = 256 * 1024
+
+    private var full: [ByteBuffer] = []
+    private var tail = ByteBuffer()
+    /// Bytes gathered and not yet taken.
+    package private(set) var byteCount = 0
+
+    package init() {}
+
+    package var isEmpty: Bool { byteCount == 0 }
+
+    /// Adds a message as one line.
+    package mutating func append(_ splice: Splice) {
+        let room = splice.lengthAtMost + 1
+        if room < Self.sharingThreshold, !splice.message.hasLineBreaks {
+            byteCount += tail.writeWithUnsafeMutableBytes(minimumWritableBytes: room) { splice.write(to: $0) }
+            return
+        }
+        splice.forEachPiece { piece in
+            switch piece {
+            case .copied(let range):
+                let bytes = splice.message.slice(Place(range))
+                if splice.message.hasLineBreaks { appendWithoutLineBreaks(bytes) } else { appendShared(bytes) }
+            case .written(.integer(let value)): byteCount += tail.writeString(String(value))
+            case .written(.json(let text)): appendWithoutLineBreaks(ByteBuffer(string: text))
+            case .written(.bytes(let bytes)):
+                if bytes.withUnsafeReadableBytes(\.holdsLineBreak) { appendWithoutLineBreaks(bytes) } else { appendShared(bytes) }
+            }
+        }
+        endLine()
+    }
+
+    /// Adds a message that we composed.
+    /// - Parameter line: JSON without raw line breaks.
+    package mutating func append(line: ByteBuffer) {
+        appendShared(line)
+        endLine()
+    }
+
+    private mutating func endLine() { byteCount += tail.writeInteger(UInt8(ascii: "\n")) }
+
+    /// Hands over what has been gathered, in order.
+    package mutating func take(_ body: (ByteBuffer) -> Void) {
+        for buffer in full { body(buffer) }
+        full.removeAll(keepingCapacity: true)
+        if tail.readableBytes > 0 { body(tail) }
+        // If the peer took it all at once nobody else holds it any more, and its memory serves the next turn. Not that of a burst.
+        if tail.capacity > Self.keptCapacity { tail = ByteBuffer() } else { tail.clear() }
+        byteCount = 0
+    }
+
+    private mutating func appendShared(_ bytes: ByteBuffer) {
+        byteCount += bytes.readableBytes
+        guard bytes.readableBytes >= Self.sharingThreshold else {
+            tail.writeImmutableBuffer(bytes)
+            return
+        }
+        if tail.readableBytes > 0 {
+            full.append(tail)
+            tail = ByteBuffer()
+        }
+        full.append(bytes)
+    }
+
+    private mutating func appendWithoutLineBreaks(_ bytes: ByteBuffer) {
+        byteCount += tail.writeWithUnsafeMutableBytes(minimumWritableBytes: bytes.readableBytes) { target in
+            bytes.withUnsafeReadableBytes { target.copyWithoutLineBreaks(from: $0) }
+        }
+    }
+}
+
+extension Splice {
+    /// The new message as one buffer of its own, without a line end.
+    package var bytes: ByteBuffer {
+        var writer = LineWriter()
+        writer.append(self)
+        var whole = ByteBuffer()
+        writer.take { whole.writeImmutableBuffer($0) }
+        whole.moveWriterIndex(to: whole.writerIndex - 1)
+        return whole
+    }
+
+    /// Writes a short message and the end of its line in one go: with each piece checking and growing the buffer by itself, that
+    /// would cost more than the scan.
+    /// - Parameter target: of ``lengthAtMost`` bytes and one more.
+    /// - Returns: how many were written.
+    fileprivate func write(to target: UnsafeMutableRawBufferPointer) -> Int {
+        message.bytes.withUnsafeReadableBytes { text in
+            var rest = target
+            var copied = 0
+            for index in 0..<editCount {
+                guard let edit = edits[index] else { break }
+                rest.put(text, from: copied, to: Int(edit.place.start))
+                copied = Int(edit.place.end)
+                switch edit.replacement {
+                case .integer(let value): rest.put(value)
+                case .json(var json): json.withUTF8 { rest.put(json: UnsafeRawBufferPointer($0)) }
+                case .bytes(let json): json.withUnsafeReadableBytes { rest.put(json: $0) }
+                }
+            }
+            rest.put(text, from: copied, to: text.count)
+            rest[0] = UInt8(ascii: "\n")
+            return target.count - rest.count + 1
+        }
+    }
+}
+
+/// The rest of the room that a line is written to. Each `put` takes its beginning.
+extension UnsafeMutableRawBufferPointer {
+    @inline(__always)
+    fileprivate mutating func put(_ bytes: UnsafeRawBufferPointer, from start: Int, to end: Int) {
+        precondition(start <= end && end <= bytes.count && end - start <= count)
+        guard start < end, let source = bytes.baseAddress, let target = baseAddress else { return }
+        target.copyMemory(from: source + start, byteCount: end - start)
+        skip(end - start)
+    }
+
+    /// JSON from elsewhere: it was pretty-printed, perhaps, though the message was not.
+    fileprivate mutating func put(json: UnsafeRawBufferPointer) {
+        guard json.holdsLineBreak else { return put(json, from: 0, to: json.count) }
+        skip(copyWithoutLineBreaks(from: json))
+    }
+
+    /// Raw line breaks are legal only between tokens, never inside a string (RFC 8259, 2 and 7). So each CR and LF goes, and nothing
+    /// else changes.
+    /// - Returns: how many bytes were written.
+    fileprivate func copyWithoutLineBreaks(from json: UnsafeRawBufferPointer) -> Int {
+        precondition(json.count <= count)
+        var length = 0
+        for byte in json where byte != 0x0A && byte != 0x0D {
+            self[length] = byte
+            length += 1
+        }
+        return length
+    }
+
+    fileprivate mutating func put(_ value: Int) {
+        var digits = 1
+        var rest = value.magnitude
+        while rest >= 10 {
+            rest /= 10
+            digits += 1
+        }
+        let sign = value < 0 ? 1 : 0
+        precondition(sign + digits <= count)
+        if sign == 1 { self[0] = UInt8(ascii: "-") }
+        rest = value.magnitude
+        var index = sign + digits
+        while index > sign {
+            index -= 1
+            self[index] = UInt8(ascii: "0") + UInt8(truncatingIfNeeded: rest % 10)
+            rest /= 10
+        }
+        skip(sign + digits)
+    }
+
+    @inline(__always)
+    private mutating func skip(_ length: Int) {
+        self = UnsafeMutableRawBufferPointer(start: baseAddress.map { $0 + length }, count: count - length)
+    }
+}

@@ -1,0 +1,77 @@
+package import Resilience
+
+/// Whether a downstream runs, and when it is started again.
+package struct DownstreamLife: Sendable {
+    /// A server that was ready for this long has proved that it works: earlier failures no longer count against it. One that
+    /// crashes sooner is in a crash loop, and its delays grow.
+    package static let stableAfter = Duration.seconds(10)
+
+    package enum State: Hashable, Sendable {
+        /// Not launched yet; can go to starting, stopped.
+        case idle
+        /// Launched, not ready; can go to ready, backingOff, failed, stopped.
+        case starting(attempt: Int)
+        /// Calls may be sent; can go to backingOff, stopped.
+        case ready(attempt: Int, since: Instant)
+        /// Nothing runs, or what ran is being ended; launched again at `until`. Can go to starting, stopped.
+        case backingOff(attempt: Int, until: Instant)
+        /// No attempt can succeed before the person changes something; can go to stopped.
+        case failed
+        /// Removed from the config, or we are ending; final.
+        case stopped
+    }
+
+    package private(set) var state = State.idle
+    private let backoff: Backoff
+
+    package init(backoff: Backoff = Backoff()) { self.backoff = backoff }
+
+    /// Nothing more is to be waited for before a first list can be answered: it is ready, or has failed at least once.
+    package var isSettled: Bool {
+        switch state {
+        case .idle: false
+        case .starting(let attempt): attempt > 1
+        case .ready, .backingOff, .failed, .stopped: true
+        }
+    }
+
+    package var isReady: Bool {
+        if case .ready = state { true } else { false }
+    }
+
+    /// - Returns: whether to launch now.
+    package mutating func launch() -> Bool {
+        switch state {
+        case .idle: state = .starting(attempt: 1)
+        case .backingOff(let attempt, _): state = .starting(attempt: attempt + 1)
+        case .starting, .ready, .failed, .stopped: return false
+        }
+        return true
+    }
+
+    package mutating func becameReady(now: Instant) {
+        guard case .starting(let attempt) = state else { return }
+        state = .ready(attempt: attempt, since: now)
+    }
+
+    /// The connection is over, or never came about.
+    /// - Returns: how long to wait before the next launch; `nil` if there is nothing to launch.
+    package mutating func lost(now: Instant, using random: inout some RandomNumberGenerator) -> Duration? {
+        let failures: Int
+        switch state {
+        case .starting(let attempt): failures = attempt
+        case .ready(let attempt, let since): failures = since.duration(to: now) >= Self.stableAfter ? 1 : attempt
+        case .idle, .backingOff, .failed, .stopped: return nil
+        }
+        let delay = backoff.delay(after: failures, using: &random)
+        state = .backingOff(attempt: failures, until: now.advanced(by: delay))
+        return delay
+    }
+
+    /// Trying again is pointless until the person changes something.
+    package mutating func failedForGood() {
+        if state != .stopped { state = .failed }
+    }
+
+    package mutating func stop() { state = .stopped }
+}

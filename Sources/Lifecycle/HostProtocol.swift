@@ -1,0 +1,186 @@
+package import JSONRPC
+package import MCPProtocol
+package import NIOCore
+
+/// One host's side of the protocol: what its messages mean, and what they are answered with.
+///
+/// The era is decided per message (`initialize` opens the handshake era); today only the handshake era is served. A value: it
+/// returns what is to be done and does nothing itself.
+package struct HostProtocol: Sendable {
+    /// Name and version under which we introduce ourselves, to hosts and to servers.
+    package struct Identity: Sendable {
+        package var name: String
+        package var version: String
+
+        package init(name: String, version: String) {
+            self.name = name
+            self.version = version
+        }
+    }
+
+    package enum Session: Hashable, Sendable {
+        /// Nothing was agreed on; can go to answered.
+        case new
+        /// `initialize` was answered, `notifications/initialized` has not come; can go to open, answered.
+        case answered(Revision)
+        /// Both sides know; can go to answered, if the host starts anew on the same pipe.
+        case open(Revision)
+    }
+
+    package enum Action: Sendable {
+        /// Send this message. It answers the host's request, or tells it of an error.
+        case answer(ByteBuffer)
+        /// `initialize` was answered with this message: whatever the host asked for before is forgotten.
+        case begin(ByteBuffer)
+        /// The host is ready for notifications.
+        case opened
+        case listTools(RequestID)
+        /// Forward the message to the tool named in `params.name`.
+        case callTool(RequestID)
+        /// Stop what the request of this id is doing; it gets no answer any more.
+        case cancel(RequestID)
+        /// Pass this level on to every server that logs, then answer with an empty result.
+        case setLevel(RequestID, LogLevel)
+        /// Nothing, for this reason.
+        case ignore(String)
+    }
+
+    package private(set) var session = Session.new
+    /// The least severe level the host wants log messages of; `nil` if it never said.
+    package private(set) var logLevel: LogLevel?
+    private let identity: Identity
+
+    package init(identity: Identity) { self.identity = identity }
+
+    /// A connection of our own command line, which needs no handshake.
+    package init(openedWith revision: Revision, identity: Identity) {
+        self.identity = identity
+        session = .open(revision)
+    }
+
+    package var revision: Revision? {
+        switch session {
+        case .new: nil
+        case .answered(let revision), .open(let revision): revision
+        }
+    }
+
+    /// Whether it may be sent notifications other than about its own requests.
+    package var isOpen: Bool {
+        switch session {
+        case .open: true
+        case .new, .answered: false
+        }
+    }
+
+    /// - Parameters:
+    ///   - inBatch: it came in a JSON-RPC batch.
+    ///   - instructions: what `initialize` tells the host's model, if anything.
+    package mutating func received(_ message: Message, inBatch: Bool = false, instructions: @autoclosure () -> String? = nil) -> Action {
+        switch message.kind {
+        case .request:
+            guard let id = message.id else { return .ignore("a request without an id") }
+            return request(message, id: id, inBatch: inBatch, instructions: instructions)
+        case .notification: return notification(message)
+        case .result, .error: return .ignore("an answer to a request we never sent")
+        }
+    }
+
+    /// - Returns: the error to send, if the message deserves one and the host can take it.
+    package func unreadable(_ error: MessageError) -> Action {
+        let code: ErrorCode =
+            switch error.reason {
+            case .notJSON: .parseError
+            case .notAMessage, .tooLong: .invalidRequest
+            }
+        if let id = error.id {
+            // What names no method is an answer; an answer is never answered.
+            guard error.namesMethod else { return .ignore("\(error)") }
+            return .answer(Composition.error(id: id, code, "\(error)"))
+        }
+        guard revision?.allowsErrorsWithoutID == true else { return .ignore("\(error)") }
+        return .answer(Composition.error(id: nil, code, "\(error)"))
+    }
+
+    private mutating func request(
+        _ message: Message, id: RequestID, inBatch: Bool, instructions: () -> String?
+    ) -> Action {
+        let method = message.method
+        switch method {
+        case .initialize:
+            guard !inBatch else { return .answer(Composition.error(id: id, .invalidRequest, "'initialize' cannot be part of a batch")) }
+            guard let asked = message.string(message.places[.protocolVersion]) else {
+                return .answer(Composition.error(id: id, .invalidParams, "'initialize' needs 'protocolVersion'"))
+            }
+            let revision = Revision.negotiated(asked: asked)
+            session = .answered(revision)
+            logLevel = nil
+            return .begin(Composition.result(id: id, initializeResult(revision, instructions: instructions())))
+        case .ping: return .answer(Composition.result(id: id, Composition.emptyResult))
+        // The stateless era's first request. "No such method" is how its hosts recognise a server to shake hands with.
+        case .discover: return .answer(methodNotFound(message, id: id))
+        case .toolsList, .toolsCall, .setLevel, .initialized, .cancelled, .progress, .message, .toolsListChanged, nil: break
+        }
+        guard session != .new else {
+            return .answer(Composition.error(id: id, .invalidRequest, "'\(message.methodName)' came before 'initialize'"))
+        }
+        switch method {
+        case .toolsList:
+            // All pages are one: no cursor was ever handed out, so any that comes is foreign.
+            let cursor = message.places[.cursor]
+            guard cursor.isAbsent || message.text(cursor) == "null" else {
+                return .answer(Composition.error(id: id, .invalidParams, "Unknown cursor"))
+            }
+            return .listTools(id)
+        case .toolsCall:
+            guard message.string(message.places[.name]) != nil else {
+                return .answer(Composition.error(id: id, .invalidParams, "'tools/call' needs 'name', a string"))
+            }
+            return .callTool(id)
+        case .setLevel:
+            let text = message.string(message.places[.level])
+            guard let level = text.flatMap(LogLevel.init(rawValue:)) else {
+                let known = LogLevel.allCases.map(\.rawValue).joined(separator: ", ")
+                return .answer(Composition.error(id: id, .invalidParams, "Unknown log level; there are \(known)"))
+            }
+            logLevel = level
+            return .setLevel(id, level)
+        case .initialize, .ping, .discover, .initialized, .cancelled, .progress, .message, .toolsListChanged, nil:
+            return .answer(methodNotFound(message, id: id))
+        }
+    }
+
+    private mutating func notification(_ message: Message) -> Action {
+        switch message.method {
+        case .initialized:
+            guard case .answered(let revision) = session else { return .ignore("'notifications/initialized' without an 'initialize'") }
+            session = .open(revision)
+            return .opened
+        case .cancelled:
+            guard message.places[.requestID].isPresent else { return .ignore("a cancellation without 'requestId'") }
+            return .cancel(RequestID(text: message.text(message.places[.requestID])))
+        case .initialize, .ping, .discover, .toolsList, .toolsCall, .setLevel, .progress, .message, .toolsListChanged, nil:
+            return .ignore("an unknown notification '\(message.methodName)'")
+        }
+    }
+
+    private func methodNotFound(_ message: Message, id: RequestID) -> ByteBuffer {
+        Composition.error(id: id, .methodNotFound, "Method not found: \(message.methodName)")
+    }
+
+    private func initializeResult(_ revision: Revision, instructions: String?) -> ByteBuffer {
+        JSONWriter.object { result in
+            result.member("protocolVersion", revision.rawValue)
+            result.object("capabilities") {
+                // Servers come and go while the host stays, and capabilities cannot change later: so always, and always changing.
+                $0.object("tools") { $0.member("listChanged", true) }
+                $0.object("logging") { _ in }
+            }
+            result.object("serverInfo") {
+                $0.member("name", identity.name)
+                $0.member("version", identity.version)
+            }
+            if let instructions { result.member("instructions", instructions) }
+        }
+    }
+}

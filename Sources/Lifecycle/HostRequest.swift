@@ -1,0 +1,45 @@
+package import JSONRPC
+package import Resilience
+
+/// One of the connections on which hosts reach us.
+package struct HostConnectionID: Hashable, Sendable {
+    package let number: Int
+    package init(_ number: Int) { self.number = number }
+}
+
+/// A request of a host: what its answer has to be addressed to.
+package struct HostRequest: Hashable, Sendable {
+    package var connection: HostConnectionID
+    package var id: RequestID
+    /// The batch it came in, whose answers leave together (2025-03-26 only).
+    package var batch: Int?
+
+    package init(connection: HostConnectionID, id: RequestID, batch: Int? = nil) {
+        self.connection = connection
+        self.id = id
+        self.batch = batch
+    }
+}
+
+/// A call on its way through us: whose it is, and how long it may take.
+package struct ForwardedCall: Sendable {
+    package var request: HostRequest
+    /// The token the host wants progress under, as JSON text; `nil` if it wants none.
+    package var progressToken: String?
+    /// How long the server may be silent; each progress notification starts this anew.
+    package var idleTimeout: Duration
+    /// When it is over however much progress there is; `nil` for no such end.
+    package var latest: Instant?
+
+    package init(request: HostRequest, progressToken: String?, idleTimeout: Duration, latest: Instant?) {
+        self.request = request
+        self.progressToken = progressToken
+        self.idleTimeout = idleTimeout
+        self.latest = latest
+    }
+
+    func deadline(from now: Instant) -> Instant {
+        let idle = now.advanced(by: idleTimeout)
+        return latest.map { min($0, idle) } ?? idle
+    }
+}

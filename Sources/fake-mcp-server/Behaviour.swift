@@ -1,0 +1,114 @@
+import ArgumentParser
+
+/// What the flags ask for. Every default is the good behaviour.
+struct Behaviour: ParsableArguments {
+    @Option(help: "The name in serverInfo.")
+    var name = "fake"
+
+    @Option(help: "How many filler tools to add, named tool_0, tool_1 and so on; they answer as echo does.")
+    var tools = 0
+
+    @Option(help: "How many tools a page of tools/list holds; without it, all are on one page.")
+    var pageSize: Int?
+
+    @Option(help: "The newest revision it accepts; an unknown or newer one is answered with this one.")
+    var revision = Revision.newest
+
+    @Option(help: "Answers initialize this much later: 250ms, 2s, 1m, or a bare number of milliseconds.")
+    var startDelay = Delay.none
+
+    @Flag(help: "Never answers initialize.")
+    var hangInitialize = false
+
+    @Option(help: "Exits at once, with this code.")
+    var exitAtStart: Int32?
+
+    @Option(help: "Exits with code 1 after this many calls have been answered.")
+    var exitAfterCalls: Int?
+
+    @Option(help: "Writes this many lines of noise to stdout before anything else.")
+    var banner = 0
+
+    @Flag(help: "Writes a line of invalid bytes before each answer.")
+    var garbage = false
+
+    @Flag(help: "Writes one byte per write.")
+    var byteByByte = false
+
+    @Option(help: "Writes this line to stderr at the start.")
+    var stderrLine: String?
+
+    @Option(help: "Writes this many bytes to stderr at the start, and waits until somebody has read them.")
+    var stderrFlood = 0
+
+    @Flag(help: "Is not ended by SIGTERM.")
+    var ignoreSigterm = false
+
+    @Flag(help: "Does not end when stdin does.")
+    var ignoreStdinEof = false
+
+    @Flag(help: "Starts a child of its own that sleeps, and holds on to stdin, stdout and stderr.")
+    var grandchild = false
+
+    @Option(help: "Appends each line it receives to this file or named pipe, as it came.")
+    var record: String?
+
+    @Option(help: "Appends each line it sends to this file or named pipe.")
+    var recordSent: String?
+
+    func validate() throws {
+        if let pageSize, pageSize < 1 { throw ValidationError("--page-size must be at least 1") }
+        if let exitAfterCalls, exitAfterCalls < 1 { throw ValidationError("--exit-after-calls must be at least 1") }
+        if tools < 0 || banner < 0 || stderrFlood < 0 { throw ValidationError("a count must not be negative") }
+    }
+}
+
+/// A handshake revision of MCP.
+struct Revision: ExpressibleByArgument {
+    /// Oldest first; their names sort by age, too.
+    private static let handshake = ["2024-11-05", "2025-03-26", "2025-06-18", "2025-11-25"]
+    static let newest = Revision(text: "2025-11-25")
+
+    let text: String
+    private init(text: String) { self.text = text }
+
+    init?(argument: String) {
+        guard Self.handshake.contains(argument) else { return nil }
+        text = argument
+    }
+
+    static var allValueStrings: [String] { handshake }
+
+    /// The answer of a server that accepts revisions up to this one: the revision asked for, or this one.
+    func answer(to requested: String?) -> Revision {
+        guard let requested, let known = Revision(argument: requested), known.text <= text else { return self }
+        return known
+    }
+}
+
+extension Revision: CustomStringConvertible {
+    var description: String { text }
+}
+
+/// A time span as the command line writes it.
+struct Delay: ExpressibleByArgument {
+    static let none = Delay(milliseconds: 0)
+    static let longest = 1e12  // in the unit it is written in; any factor of ours still fits into 64 bits
+    let milliseconds: Int
+
+    private init(milliseconds: Int) { self.milliseconds = milliseconds }
+
+    init?(argument: String) {
+        let units = [("ms", 1), ("s", 1000), ("m", 60_000), ("", 1)]
+        for (unit, factor) in units where argument.hasSuffix(unit) {
+            guard let number = Double(argument.dropLast(unit.count)), number >= 0, number < Self.longest else { continue }
+            milliseconds = Int(number * Double(factor))
+            return
+        }
+        return nil
+    }
+}
+
+extension Delay: CustomStringConvertible {
+    var description: String { "\(milliseconds)ms" }
+}

@@ -1,0 +1,145 @@
+import Aggregation
+import ArgumentParser
+import ConfigFile
+import FeatureCatalog
+import JSONRPC
+import MCPProtocol
+import NIOCore
+import OrderedCollections
+
+struct Call: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Call a tool.",
+        usage: "mcpagg call <name> [key=value ...] [key:=json ...] [--args <json> | --args -] [--json]",
+        discussion: """
+            Values are typed by the tool's input schema: count=3 is a number if the schema says so; an array is written as JSON, or by \
+            repeating its key. key:=json gives any JSON value. Text goes to standard output, images and other media to files.
+
+            Example: mcpagg call git__git_log repo_path=. max_count=3
+            """)
+
+    @OptionGroup var global: GlobalOptions
+
+    @Argument(help: "The tool, as list-tools shows it.")
+    var name: String
+
+    @Argument(help: "Arguments as key=value or key:=json.")
+    var arguments: [String] = []
+
+    @Option(help: ArgumentHelp("All arguments as one JSON object; - reads it from standard input.", valueName: "json"))
+    var args: String?
+
+    @Flag(help: "Print the exact MCP result.")
+    var json = false
+
+    @Option(help: ArgumentHelp("Where to write media (default: the current directory).", valueName: "directory"), completion: .directory)
+    var output = "."
+
+    func run() async throws {
+        let surroundings = ProcessSurroundings()
+        do {
+            let config = try ConfigLocation.find(named: global.config, surroundings: surroundings).load()
+            let base = try args.map { try Self.baseArguments($0) }
+            let outcome = try await Running.oneShot(global, config: likelyPart(of: config), surroundings: surroundings) { running in
+                try await call(running, full: config, base: base)
+            }
+            try show(outcome)
+        } catch let failure as Failure {
+            throw failure.json(json)
+        }
+    }
+
+    // MARK: Asking
+
+    /// The servers whose tools can have this name without being shortened: usually one, so that no other is started for nothing.
+    private func likelyPart(of config: AggregatorConfig) -> AggregatorConfig {
+        let lowered = name.lowercased()
+        var part = config
+        part.servers = config.servers.filter {
+            $0.value.prefix.isEmpty || lowered.hasPrefix(($0.value.prefix + config.settings.separator).lowercased())
+        }
+        return part.servers.isEmpty ? config : part
+    }
+
+    private func call(_ running: Running, full: AggregatorConfig, base: JSONView?) async throws -> Message {
+        let host = await LocalHost(running.aggregator)
+        await running.aggregator.settled()
+        try Task.checkCancellation()
+        let definition = try await find(running, full: full)
+        let typing = ArgumentTyping(schema: JSONView.whole(definition.json)["inputSchema"])
+        let typed: ByteBuffer
+        do throws(ArgumentTyping.Mistake) {
+            typed = try typing.arguments(base: base, words: arguments)
+        } catch {
+            throw Failure(status: .usage, code: "badArgument", message: error.message, hint: error.hint)
+        }
+        let params = JSONWriter.object {
+            $0.member("name", name)
+            $0.member("arguments", json: typed)
+        }
+        return try await host.request(.toolsCall, params: params)
+    }
+
+    private func find(_ running: Running, full: AggregatorConfig) async throws -> ToolDefinition {
+        if let tool = await tool(in: running) { return tool }
+        // Perhaps a shortened name, or another server's: now all are started.
+        await running.aggregator.apply(full)
+        await running.aggregator.settled()
+        try Task.checkCancellation()
+        if let tool = await tool(in: running) { return tool }
+        let lowered = name.lowercased()
+        for server in await running.aggregator.status() where server.state == .down {
+            guard let prefix = full.servers[server.key]?.prefix, !prefix.isEmpty else { continue }
+            guard lowered.hasPrefix((prefix + full.settings.separator).lowercased()) else { continue }
+            throw Failure(
+                status: .unreachable, code: "serverUnreachable", message: "server '\(server.key)' is down: \(server.cause ?? "")",
+                hint: server.hint ?? server.errorLines.last.map { "it wrote: \($0)" })
+        }
+        do throws(UnknownTool) {
+            _ = try await running.aggregator.mergedCatalog().route(name)
+        } catch {
+            throw Failure(status: .tool, code: "unknownTool", message: error.description, hint: "'mcpagg list-tools' lists them all")
+        }
+        throw Failure(status: .unexpected, code: "internal", message: "the tool '\(name)' came and went")
+    }
+
+    private func tool(in running: Running) async -> ToolDefinition? {
+        await running.aggregator.mergedCatalog().tools.first { $0.name.text == name }?.definition
+    }
+
+    private static func baseArguments(_ text: String) throws -> JSONView {
+        let source = text == "-" ? "standard input" : "--args"
+        let bytes = text == "-" ? StandardInput.readAll() : Array(text.utf8)
+        do throws(ScanError) {
+            let view = try JSONView(validating: ByteBuffer(bytes: bytes))
+            if view.kind == .object { return view }
+        } catch {
+            throw Failure(status: .usage, code: "badArgument", message: "\(source) is not JSON: \(error)")
+        }
+        throw Failure(status: .usage, code: "badArgument", message: "\(source) is not a JSON object")
+    }
+
+    // MARK: Showing
+
+    private func show(_ answer: Message) throws {
+        guard answer.kind == .result else {
+            let error = answer.view(answer.places[.error])
+            throw Failure(
+                status: .tool, code: "protocolError",
+                message: "\(error["message"]?.string ?? "the server reported an error") (\(error["code"]?.jsonText ?? "no code"))")
+        }
+        let result = answer.view(answer.places[.result])
+        let failure = result["_meta"]?[CallFailure.metaKey]?.string.flatMap(CallFailure.init(rawValue:))
+        let isError = result["isError"]?.boolean == true
+        if json {
+            StandardOutput.write(result.jsonText + "\n")
+        } else {
+            try ResultOutput(tool: name, directory: output, isError: isError).show(result)
+        }
+        switch failure {
+        case .unavailable, .timedOut: throw ExitStatus.unreachable
+        case .outcomeUnknown: throw ExitStatus.outcomeUnknown
+        case nil: if isError { throw ExitStatus.tool }
+        }
+    }
+}

@@ -1,0 +1,54 @@
+import JSONRPC
+import NIOCore
+
+/// What the process says by its exit code; documented in docs/command-line.md.
+enum ExitStatus: Int32, Error {
+    case success = 0
+    case unexpected = 1
+    /// Wrong usage, or a config file that cannot be used.
+    case usage = 2
+    case authorizationNeeded = 3
+    /// The server could not be reached, or did not answer in time.
+    case unreachable = 4
+    /// The tool reported an error, or does not exist.
+    case tool = 5
+    /// The call was sent, and whether it had effects is not known.
+    case outcomeUnknown = 6
+    /// Ended by Ctrl-C, as shells count it.
+    case interrupted = 130
+}
+
+/// An end that the person is told about.
+struct Failure: Error {
+    var status: ExitStatus
+    /// Stable, for programs.
+    var code: String
+    var message: String
+    var hint: String?
+    /// Tell it as a JSON object.
+    var asJSON = false
+
+    func tell() {
+        guard asJSON else {
+            let style = Style(descriptor: StandardError.descriptor)
+            var text = "\(style.red("error:")) \(message)\n"
+            if let hint { text += "\(style.bold("hint:")) \(hint)\n" }
+            return StandardError.write(text)
+        }
+        let envelope = JSONWriter.object { envelope in
+            envelope.object("error") {
+                $0.member("code", code)
+                $0.member("message", message)
+                if let hint { $0.member("hint", hint) }
+                $0.member("exitCode", Int(status.rawValue))
+            }
+        }
+        StandardError.write(String(buffer: envelope) + "\n")
+    }
+
+    func json(_ asJSON: Bool) -> Failure {
+        var copy = self
+        copy.asJSON = asJSON
+        return copy
+    }
+}

@@ -1,0 +1,84 @@
+import Aggregation
+import ArgumentParser
+import ConfigFile
+import Lifecycle
+import Logging
+import NIOCore
+import Transports
+import UnixSignals
+
+struct Serve: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Serve MCP on standard input and output (the default).",
+        discussion: """
+            For the config of an agent host. The config file is watched, and changes take effect while the host stays connected. Ends when \
+            standard input is closed.
+            """)
+
+    @OptionGroup var global: GlobalOptions
+
+    func run() async throws {
+        let surroundings = ProcessSurroundings()
+        let location = try ConfigLocation.find(named: global.config, surroundings: surroundings)
+        let streams = try StandardStreams.claim()
+        var options = Aggregator.Options()
+        options.followsConfiguredLogLevel = global.logLevel == nil
+        let running = Running(options: options, surroundings: surroundings, logLevel: global.logLevel?.level ?? .info)
+        let aggregator = running.aggregator
+        // First of all, so that `initialize` is answered whatever the rest takes.
+        await aggregator.connectHost(streams)
+
+        let reader = ConfigFollower(location: location, aggregator: aggregator)
+        let (changes, changed) = AsyncStream.makeStream(of: Bool.self, bufferingPolicy: .bufferingNewest(1))
+        // Watched before it is read, so that no change falls between the two.
+        await aggregator.watch(location.path) { changed.yield(false) }
+        await reader.read(isForced: true)
+        let follow = Task { for await isForced in changes { await reader.read(isForced: isForced) } }
+        let signals = await UnixSignalsSequence(trapping: .sigint, .sigterm, .sighup)
+        let listen = Task {
+            var interrupts = 0
+            for await signal in signals {
+                if signal == .sighup {
+                    changed.yield(true)
+                    continue
+                }
+                interrupts += 1
+                if interrupts == 1 {
+                    await aggregator.shutDown(pace: .hurried)
+                } else {
+                    await aggregator.shutDownNow()
+                }
+            }
+        }
+        try? await aggregator.ended.get()
+        listen.cancel()
+        follow.cancel()
+        // It stayed, and would have begun to serve with the first good save; but it never could.
+        if await !aggregator.hasConfig { throw ExitStatus.usage }
+    }
+}
+
+/// Reads the config file when it may have changed, and hands on what is new. Beside the event loop: a file can be slow.
+private actor ConfigFollower {
+    private let location: ConfigLocation
+    private let aggregator: Aggregator
+    private var last: [UInt8]?
+
+    init(location: ConfigLocation, aggregator: Aggregator) {
+        self.location = location
+        self.aggregator = aggregator
+    }
+
+    /// - Parameter isForced: look at it again although its bytes are the same.
+    func read(isForced: Bool) async {
+        do {
+            let text = try location.read()
+            guard isForced || text != last else { return }
+            last = text
+            await aggregator.apply(try location.parse(text), from: location.path)
+        } catch {
+            if error is ConfigUnreadable { last = nil }
+            await aggregator.configBroken("\(error)")
+        }
+    }
+}

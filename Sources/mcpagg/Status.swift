@@ -1,0 +1,88 @@
+import Aggregation
+import ArgumentParser
+import JSONRPC
+import NIOCore
+import Resilience
+
+struct Status: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Start every server and say how each is.",
+        discussion: "For each failure the cause and what to do about it. Ends with 0 if all are ready, else with 4.")
+
+    @OptionGroup var global: GlobalOptions
+
+    @Flag(help: "Print a JSON object.")
+    var json = false
+
+    func run() async throws {
+        let surroundings = ProcessSurroundings()
+        do {
+            let config = try ConfigLocation.find(named: global.config, surroundings: surroundings).load()
+            var quiet = global
+            // The table says it all, once.
+            if quiet.logLevel == nil { quiet.logLevel = LogLevelArgument(argument: "critical") }
+            let servers = try await Running.oneShot(quiet, config: config, surroundings: surroundings) { running in
+                await running.aggregator.settled()
+                try Task.checkCancellation()
+                return await running.aggregator.status()
+            }
+            if json { showJSON(servers) } else { show(servers) }
+            if servers.contains(where: { $0.state == .down }) { throw ExitStatus.unreachable }
+        } catch let failure as Failure {
+            throw failure.json(json)
+        }
+    }
+
+    private func show(_ servers: [ServerStatus]) {
+        let style = Style(descriptor: StandardOutput.descriptor)
+        var table = Table(["SERVER", "STATE", "MCP", "TOOLS", "START", "IS"], style: style)
+        for server in servers {
+            table.add([
+                server.key, server.state.rawValue, server.revision ?? "-", server.state == .ready ? "\(server.tools)" : "-",
+                server.startTime.map(\.milliseconds) ?? "-", server.introduction ?? "-",
+            ])
+        }
+        StandardOutput.write(table.text)
+        for server in servers {
+            var text = ""
+            if let cause = server.cause { text += "  cause: \(Table.oneLine(cause))\n" }
+            if let hint = server.hint { text += "  hint: \(Table.oneLine(hint))\n" }
+            if let noise = server.noise {
+                text += "  \(server.noiseLines) line\(server.noiseLines == 1 ? "" : "s") on standard output that are no MCP messages, the first: \(Table.oneLine(noise))\n"
+            }
+            if server.state == .down, !server.errorLines.isEmpty {
+                text += "  last lines on standard error:\n" + server.errorLines.map { "    \(Table.oneLine($0))\n" }.joined()
+            }
+            if !text.isEmpty { StandardOutput.write("\n\(style.bold(server.key))\n\(text)") }
+        }
+    }
+
+    private func showJSON(_ servers: [ServerStatus]) {
+        let report = JSONWriter.object { report in
+            report.array("servers") { list in
+                for server in servers {
+                    list.object { entry in
+                        entry.member("name", server.key)
+                        entry.member("state", server.state.rawValue)
+                        if let revision = server.revision { entry.member("protocolVersion", revision) }
+                        if let introduction = server.introduction { entry.member("server", introduction) }
+                        entry.member("tools", server.tools)
+                        if let time = server.startTime { entry.member("start_ms", Int(time.clampedNanoseconds / 1_000_000)) }
+                        if let cause = server.cause { entry.member("cause", cause) }
+                        if let hint = server.hint { entry.member("hint", hint) }
+                        entry.array("stderr") { lines in
+                            for line in server.errorLines { lines.value(line) }
+                        }
+                        entry.member("noiseLines", server.noiseLines)
+                        if let noise = server.noise { entry.member("noise", noise) }
+                    }
+                }
+            }
+        }
+        StandardOutput.write(String(buffer: report) + "\n")
+    }
+}
+
+extension Duration {
+    fileprivate var milliseconds: String { "\(clampedNanoseconds / 1_000_000) ms" }
+}

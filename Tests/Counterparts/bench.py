@@ -1,0 +1,306 @@
+"""One test's world: servers, a config file, hosts. At its end everything is stopped, judged and looked through for survivors."""
+
+import json
+import os
+import signal
+import subprocess
+import time
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import places
+import processes
+import validation
+from lines import LineLog, PipeLog
+
+# How long an event may take before the test gives up on it. Generous: it is reached only when something is wrong.
+PATIENCE = 20.0
+# How long children may outlive mcpagg: the kernel ends them in no time, but a loaded machine runs them late.
+SURVIVAL = 5.0
+
+
+@dataclass
+class Server:
+    """An entry of the config file, and the logs of the fake behind it."""
+
+    key: str
+    entry: dict[str, Any]
+    received: PipeLog | None = None  # what mcpagg wrote to it, line by line
+    sent: PipeLog | None = None  # what it wrote to mcpagg
+
+    def wait_for(self, method: str, start: int = 0, **params: Any) -> tuple[int, dict[str, Any]]:
+        """The first message with this method (and these values in its params) that the server received."""
+        assert self.received is not None
+
+        def wanted(line: bytes) -> bool:
+            message = parsed(line)
+            return message.get("method") == method and all((message.get("params") or {}).get(k) == v for k, v in params.items())
+
+        position, line = self.received.wait_for(wanted, PATIENCE, start)
+        return position, json.loads(line)
+
+
+def parsed(line: bytes) -> dict[str, Any]:
+    """The message in the line, or an empty one if it is no single JSON object."""
+    try:
+        value = json.loads(line)
+    except ValueError:
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
+@dataclass
+class Bench:
+    directory: Path
+    mark: str = field(default_factory=lambda: uuid.uuid4().hex)
+    servers: list[Server] = field(default_factory=list)
+    hosts: list["RawHost"] = field(default_factory=list)
+    relayed: list[validation.Recording] = field(default_factory=list)
+
+    @property
+    def environment(self) -> dict[str, str]:
+        # No config of the person who runs the tests may be found by chance.
+        kept = {name: value for name, value in os.environ.items() if not name.startswith("MCPAGG")}
+        return {**kept, processes.MARK: self.mark, "XDG_CONFIG_HOME": str(self.directory / "no-config"), "LC_ALL": "C.UTF-8"}
+
+    def fake(self, key: str, *flags: str, record: bool = True, **entry: Any) -> Server:
+        """A fake server; further keywords are members of its config entry."""
+        server = Server(key, {})
+        arguments = ["--name", key, *flags]
+        if record:
+            unique = len(self.servers)
+            server.received = PipeLog(f"what {key} received", self.directory / f"{unique}-{key}.received")
+            server.sent = PipeLog(f"what {key} sent", self.directory / f"{unique}-{key}.sent")
+            arguments += ["--record", str(server.received.path), "--record-sent", str(server.sent.path)]
+        server.entry = {"command": places.fake(), "args": arguments, **entry}
+        self.servers.append(server)
+        return server
+
+    def time(self, key: str = "time", generation: int = 2) -> Server:
+        entry = {"command": places.server(generation, "mcp-server-time"), "args": ["--local-timezone", "UTC"]}
+        server = Server(key, entry)
+        self.servers.append(server)
+        return server
+
+    def git(self, repository: Path, key: str = "git", generation: int = 2) -> Server:
+        places.git()
+        entry = {"command": places.server(generation, "mcp-server-git"), "args": ["--repository", str(repository)]}
+        server = Server(key, entry)
+        self.servers.append(server)
+        return server
+
+    def git_repository(self) -> Path:
+        path = self.directory / "repository"
+        path.mkdir()
+        (path / "file.txt").write_text("one line\n")
+        commit = ["-c", "user.name=Counterpart Test", "-c", "user.email=test@example.invalid", "commit", "-q", "-m", "first"]
+        for arguments in (["init", "-q"], ["add", "."], commit):
+            subprocess.run([places.git(), "-C", str(path), *arguments], check=True)
+        (path / "new.txt").write_text("not added\n")
+        return path
+
+    def config(self, *servers: Server, name: str = "mcp.json", **aggregator: Any) -> Path:
+        path = self.directory / name
+        path.write_text(self.config_text(*servers, **aggregator))
+        return path
+
+    def config_text(self, *servers: Server, **aggregator: Any) -> str:
+        value: dict[str, Any] = {"mcpServers": {server.key: server.entry for server in servers or self.servers}}
+        if aggregator:
+            value["aggregator"] = aggregator
+        return json.dumps(value, indent=2) + "\n"
+
+    def host(self, config: Path, revision: str | None = validation.NEWEST_HANDSHAKE, arguments: tuple[str, ...] = ()) -> "RawHost":
+        """A host on pipes; with a revision, the handshake is already done."""
+        host = RawHost([places.mcpagg(), "--config", str(config), *arguments], self.environment, self.directory)
+        self.hosts.append(host)
+        if revision is not None:
+            host.handshake(revision)
+        return host
+
+    def run(self, *arguments: str, input: str | None = None, timeout: float = 60) -> subprocess.CompletedProcess[str]:
+        """mcpagg as a shell command."""
+        return subprocess.run(
+            [places.mcpagg(), *arguments],
+            input=input,
+            stdin=subprocess.DEVNULL if input is None else None,
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            env=self.environment,
+            cwd=self.directory,
+        )
+
+    def close(self) -> list[str]:
+        """Ends everything; what is wrong with what was said, and with who is still there."""
+        problems = []
+        for host in self.hosts:
+            host.end()
+        problems += [f"survives mcpagg: {line}" for line in processes.survivors(self.mark, SURVIVAL)]
+        for pid in processes.marked(self.mark):
+            os.kill(pid, signal.SIGKILL)
+        recordings = [host.recording for host in self.hosts] + self.relayed
+        for server in self.servers:
+            if server.received is not None and server.sent is not None:
+                server.received.close()
+                server.sent.close()
+                recordings.append(recording_of(server))
+        return problems + validation.problems(recordings)
+
+
+def recording_of(server: Server) -> validation.Recording:
+    """Puts the two logs of a fake together. Their order against each other is not known, but no question is older than its answer,
+    and for the revision it is enough that the handshake comes first."""
+    assert server.received is not None and server.sent is not None
+    recording = validation.Recording(f"mcpagg to {server.key}", tested="client")
+    answers = [line for line in server.sent.lines if "protocolVersion" in (parsed(line).get("result") or {})]
+    for line in server.received.lines:
+        if parsed(line).get("method") == "initialize":
+            recording.lines.append(("client", line))
+            if answers:
+                recording.lines.append(("server", answers.pop(0)))
+        else:
+            recording.lines.append(("client", line))
+            # The books say "answered" at once: ids are checked for being unused, and a new life of the server begins anew.
+    return recording
+
+
+class RawHost:
+    """A host that writes bytes as the test gives them and keeps every byte it gets."""
+
+    def __init__(self, command: list[str], environment: dict[str, str], directory: Path):
+        self.started = time.monotonic()
+        self.process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, bufsize=0, env=environment, cwd=directory
+        )
+        self.out = LineLog("what the host received")
+        self.err = LineLog("mcpagg's stderr")
+        self.recording = validation.Recording("mcpagg to a host on pipes")
+        self._threads = [self.out.read_from(os.dup(self.process.stdout.fileno())), self.err.read_from(os.dup(self.process.stderr.fileno()))]
+        self.process.stdout.close()
+        self.process.stderr.close()
+        self._seen = 0  # lines of `out` that are in the recording
+        self._next_id = 0
+
+    # What goes out
+
+    def send(self, line: bytes) -> None:
+        self._catch_up()
+        self.recording.lines.append(("client", line))
+        view = memoryview(line + b"\n")
+        while view:
+            view = view[self.process.stdin.write(view) :]
+
+    def post(self, method: str, params: Any = None, id: int | str | None = None) -> int | str:
+        """Sends a request without waiting; returns its id."""
+        if id is None:
+            self._next_id += 1
+            id = self._next_id
+        message = {"jsonrpc": "2.0", "id": id, "method": method}
+        if params is not None:
+            message["params"] = params
+        self.send(json.dumps(message).encode())
+        return id
+
+    def notify(self, method: str, params: Any = None) -> None:
+        message = {"jsonrpc": "2.0", "method": method}
+        if params is not None:
+            message["params"] = params
+        self.send(json.dumps(message).encode())
+
+    # What comes in
+
+    def _catch_up(self) -> None:
+        """Keeps the recording in the order of events: all that has come in stands before what is sent next."""
+        lines = self.out.lines
+        while self._seen < len(lines):
+            self.recording.lines.append(("server", lines[self._seen]))
+            self._seen += 1
+
+    def answer(self, id: int | str, timeout: float = PATIENCE) -> dict[str, Any]:
+        return json.loads(self.answer_line(id, timeout))
+
+    def answer_line(self, id: int | str, timeout: float = PATIENCE) -> bytes:
+        wanted = validation.identity(id)
+
+        def is_answer(line: bytes) -> bool:
+            message = parsed(line)
+            return "method" not in message and "id" in message and validation.identity(message["id"]) == wanted
+
+        return self.out.wait_for(is_answer, timeout)[1]
+
+    def ask(self, method: str, params: Any = None, timeout: float = PATIENCE, id: int | str | None = None) -> dict[str, Any]:
+        return self.answer(self.post(method, params, id), timeout)
+
+    def notification(self, method: str, start: int = 0, timeout: float = PATIENCE) -> tuple[int, dict[str, Any]]:
+        position, line = self.out.wait_for(lambda line: parsed(line).get("method") == method, timeout, start)
+        return position, json.loads(line)
+
+    # The usual moves
+
+    def handshake(self, revision: str) -> dict[str, Any]:
+        params = {"protocolVersion": revision, "capabilities": {}, "clientInfo": {"name": "raw-host", "version": "1"}}
+        answer = self.ask("initialize", params)
+        self.notify("notifications/initialized")
+        return answer
+
+    def tools(self, timeout: float = PATIENCE) -> list[dict[str, Any]]:
+        """The merged list, all its pages."""
+        found: list[dict[str, Any]] = []
+        params: dict[str, Any] | None = None
+        while True:
+            result = self.ask("tools/list", params, timeout)["result"]
+            found += result["tools"]
+            if result.get("nextCursor") is None:
+                return found
+            params = {"cursor": result["nextCursor"]}
+
+    def tool_names(self, timeout: float = PATIENCE) -> list[str]:
+        return [tool["name"] for tool in self.tools(timeout)]
+
+    def tools_when(self, wanted: Callable[[list[str]], bool], within: float = PATIENCE) -> list[str]:
+        """Lists until the names are as wanted, each time after the host was told that the list has changed."""
+        deadline = time.monotonic() + within
+        while True:
+            start = len(self.out.lines)
+            names = self.tool_names(max(0.1, deadline - time.monotonic()))
+            if wanted(names):
+                return names
+            left = deadline - time.monotonic()
+            assert left > 0, f"the list is not as wanted after {within} s: {names}"
+            self.notification("notifications/tools/list_changed", start, left)
+
+    def call(self, name: str, arguments: Any = None, timeout: float = PATIENCE) -> dict[str, Any]:
+        """The result of a call; an error answer fails the test."""
+        params = {"name": name} if arguments is None else {"name": name, "arguments": arguments}
+        answer = self.ask("tools/call", params, timeout)
+        assert "result" in answer, answer
+        return answer["result"]
+
+    def text(self, name: str, arguments: Any = None) -> str:
+        result = self.call(name, arguments)
+        assert not result.get("isError"), result
+        return result["content"][0]["text"]
+
+    # The end
+
+    def close_stdin(self) -> None:
+        self.process.stdin.close()
+
+    def end(self) -> int:
+        """Closes stdin if it is open, waits for the end and for the last byte; the exit code."""
+        if not self.process.stdin.closed:
+            self.process.stdin.close()
+        try:
+            status = self.process.wait(PATIENCE)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+            raise AssertionError(f"mcpagg did not end within {PATIENCE} s after its stdin did; its stderr:\n{self.err.text()}") from None
+        for thread in self._threads:
+            thread.join(PATIENCE)
+        self._catch_up()
+        return status

@@ -1,0 +1,29 @@
+import pytest
+
+import places
+import validation
+from bench import Bench
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    try:
+        places.check_interpreter()
+        for program in (places.mcpagg, places.fake, places.git):
+            program()
+        places.environment(1)
+    except places.Missing as missing:
+        pytest.exit(f"error: {missing}", returncode=2)
+
+
+def pytest_report_header() -> str:
+    return validation.description()
+
+
+@pytest.fixture
+def bench(tmp_path):
+    """The test's world; what it leaves behind, and every message mcpagg sent in it, is judged when the test is over."""
+    bench = Bench(tmp_path)
+    yield bench
+    problems = bench.close()
+    if problems:
+        pytest.fail(f"{len(problems)} problem(s) after the test:\n" + "\n".join(problems[:20]), pytrace=False)

@@ -1,0 +1,77 @@
+"""The judge itself: what is right passes, what is wrong does not. A judge that never objects would make every test here worthless."""
+
+import json
+
+import pytest
+
+import places
+import validation
+from validation import Recording
+
+CLIENT_INFO = {"name": "judge", "version": "1"}
+
+
+def handshake(revision: str) -> list[tuple[str, bytes]]:
+    params = {"protocolVersion": revision, "capabilities": {}, "clientInfo": CLIENT_INFO}
+    result = {"protocolVersion": revision, "capabilities": {"tools": {}}, "serverInfo": CLIENT_INFO}
+    return [
+        ("client", json.dumps({"jsonrpc": "2.0", "id": 0, "method": "initialize", "params": params}).encode()),
+        ("server", json.dumps({"jsonrpc": "2.0", "id": 0, "result": result}).encode()),
+        ("client", b'{"jsonrpc":"2.0","method":"notifications/initialized"}'),
+    ]
+
+
+CALL = b'{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"a"}}'
+LIST = b'{"jsonrpc":"2.0","id":1,"method":"tools/list"}'
+GOOD = [
+    [("client", CALL), ("server", b'{"jsonrpc":"2.0","id":1,"result":{"content":[],"unknown":1e400}}')],
+    [("client", CALL), ("server", b'{"jsonrpc":"2.0","id":1,"error":{"code":-32602,"message":"no"}}')],
+    [("client", LIST), ("server", b'{"jsonrpc":"2.0","id":1,"result":{"tools":[{"name":"a","inputSchema":{"type":"object"}}]}}')],
+    [("server", b'{"jsonrpc":"2.0","method":"notifications/tools/list_changed"}')],
+    [("server", b'{"jsonrpc":"2.0","method":"notifications/progress","params":{"progressToken":"t","progress":1.5}}')],
+]
+BAD = {
+    "no JSON": [("server", b"hello")],
+    "no version": [("client", CALL), ("server", b'{"id":1,"result":{"content":[]}}')],
+    "another id type": [("client", CALL), ("server", b'{"jsonrpc":"2.0","id":"1","result":{"content":[]}}')],
+    "answered twice": [("client", CALL)] + [("server", b'{"jsonrpc":"2.0","id":1,"result":{"content":[]}}')] * 2,
+    "result of another method": [("client", LIST), ("server", b'{"jsonrpc":"2.0","id":1,"result":{"content":[]}}')],
+    "content without a type": [("client", CALL), ("server", b'{"jsonrpc":"2.0","id":1,"result":{"content":[{"text":"x"}]}}')],
+    "tool without a schema": [("client", LIST), ("server", b'{"jsonrpc":"2.0","id":1,"result":{"tools":[{"name":"a"}]}}')],
+    "error without a code": [("client", CALL), ("server", b'{"jsonrpc":"2.0","id":1,"error":{"message":"no"}}')],
+    "progress without a token": [("server", b'{"jsonrpc":"2.0","method":"notifications/progress","params":{"progress":1}}')],
+    "unknown notification": [("server", b'{"jsonrpc":"2.0","method":"notifications/made_up"}')],
+    "a batch": [("client", CALL), ("server", b'[{"jsonrpc":"2.0","id":1,"result":{"content":[]}}]')],
+}
+
+
+@pytest.mark.parametrize("lines", GOOD, ids=range(len(GOOD)))
+@pytest.mark.parametrize("revision", validation.HANDSHAKE_REVISIONS)
+def test_what_is_right_passes(revision, lines):
+    assert validation.problems([Recording("good", handshake(revision) + lines)]) == []
+
+
+@pytest.mark.parametrize("fault", BAD)
+@pytest.mark.parametrize("with_schemas", [True, False], ids=["with schemas", "models only"])
+def test_what_is_wrong_does_not(fault, with_schemas, monkeypatch, tmp_path):
+    if with_schemas and not places.SCHEMAS.is_dir():
+        with_schemas = False  # said in the header of the run; the models are tried twice then
+    if not with_schemas:
+        monkeypatch.setattr(validation, "schema", lambda revision: None)
+        validation.definition.cache_clear()
+    try:
+        assert validation.problems([Recording("bad", handshake("2025-11-25") + BAD[fault])])
+    finally:
+        validation.definition.cache_clear()
+
+
+def test_a_batch_is_right_where_there_are_batches():
+    answers = b'[{"jsonrpc":"2.0","id":1,"result":{"content":[]}},{"jsonrpc":"2.0","id":2,"result":{}}]'
+    lines = [("client", b'[%s,{"jsonrpc":"2.0","id":2,"method":"ping"}]' % CALL), ("server", answers)]
+    assert validation.problems([Recording("batch", handshake("2025-03-26") + lines)]) == []
+
+
+def test_the_client_side_is_judged_as_well():
+    lines = handshake("2025-11-25") + [("client", b'{"jsonrpc":"2.0","id":5,"method":"tools/call","params":{}}')]
+    assert validation.problems([Recording("client", lines, tested="client")])
+    assert not validation.problems([Recording("client", handshake("2025-11-25") + [("client", CALL)], tested="client")])

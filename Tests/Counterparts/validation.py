@@ -1,0 +1,286 @@
+"""Holds recorded messages against the revision they were sent under: with the SDK's models always, with the schemas where they are."""
+
+import functools
+import json
+import subprocess
+import sys
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+from mcp_types import jsonrpc as sdk_envelope
+from mcp_types import methods as sdk
+
+import places
+
+HANDSHAKE_REVISIONS = ("2024-11-05", "2025-03-26", "2025-06-18", "2025-11-25")
+NEWEST_HANDSHAKE = HANDSHAKE_REVISIONS[-1]
+
+# Python refuses to read longer integers by default; payloads of the tests have them.
+sys.set_int_max_str_digits(0)
+
+REQUEST_DEFINITIONS = {
+    "initialize": "InitializeRequest",
+    "ping": "PingRequest",
+    "tools/list": "ListToolsRequest",
+    "tools/call": "CallToolRequest",
+    "prompts/list": "ListPromptsRequest",
+    "prompts/get": "GetPromptRequest",
+    "resources/list": "ListResourcesRequest",
+    "resources/templates/list": "ListResourceTemplatesRequest",
+    "resources/read": "ReadResourceRequest",
+    "resources/subscribe": "SubscribeRequest",
+    "resources/unsubscribe": "UnsubscribeRequest",
+    "completion/complete": "CompleteRequest",
+    "logging/setLevel": "SetLevelRequest",
+    "roots/list": "ListRootsRequest",
+    "sampling/createMessage": "CreateMessageRequest",
+    "elicitation/create": "ElicitRequest",
+}
+RESULT_DEFINITIONS = {
+    "initialize": "InitializeResult",
+    "ping": "EmptyResult",
+    "tools/list": "ListToolsResult",
+    "tools/call": "CallToolResult",
+    "prompts/list": "ListPromptsResult",
+    "prompts/get": "GetPromptResult",
+    "resources/list": "ListResourcesResult",
+    "resources/templates/list": "ListResourceTemplatesResult",
+    "resources/read": "ReadResourceResult",
+    "resources/subscribe": "EmptyResult",
+    "resources/unsubscribe": "EmptyResult",
+    "completion/complete": "CompleteResult",
+    "logging/setLevel": "EmptyResult",
+    "roots/list": "ListRootsResult",
+    "sampling/createMessage": "CreateMessageResult",
+    "elicitation/create": "ElicitResult",
+}
+NOTIFICATION_DEFINITIONS = {
+    "notifications/initialized": "InitializedNotification",
+    "notifications/cancelled": "CancelledNotification",
+    "notifications/progress": "ProgressNotification",
+    "notifications/message": "LoggingMessageNotification",
+    "notifications/tools/list_changed": "ToolListChangedNotification",
+    "notifications/prompts/list_changed": "PromptListChangedNotification",
+    "notifications/resources/list_changed": "ResourceListChangedNotification",
+    "notifications/resources/updated": "ResourceUpdatedNotification",
+    "notifications/roots/list_changed": "RootsListChangedNotification",
+    "notifications/elicitation/complete": "ElicitationCompleteNotification",
+}
+
+
+def description() -> str:
+    by_models = "the models of the Python SDK, generations 1 and 2"
+    if places.SCHEMAS.is_dir():
+        return f"Messages are validated with {by_models}, and with the schema of each revision beside the repository."
+    return f"Messages are validated with {by_models} ONLY: ../shared/mcp-spec, with the schemas of the revisions, is not there."
+
+
+def identity(value: Any) -> tuple[str, Any]:
+    """An id with its type, because 1 and "1" are different ids (and True is none)."""
+    return type(value).__name__, value
+
+
+@functools.cache
+def schema(revision: str) -> dict[str, Any] | None:
+    path = places.SCHEMAS / revision / "schema.json"
+    return json.loads(path.read_text()) if path.is_file() else None
+
+
+@functools.cache
+def definition(revision: str, name: str) -> jsonschema.protocols.Validator | None:
+    whole = schema(revision)
+    if whole is None:
+        return None
+    keyword = "$defs" if "$defs" in whole else "definitions"
+    if name not in whole[keyword]:
+        raise KeyError(f"{name} is no message of revision {revision}")
+    of_draft = jsonschema.validators.validator_for(whole)
+    return of_draft({"$schema": whole["$schema"], keyword: whole[keyword], "$ref": f"#/{keyword}/{name}"})
+
+
+@dataclass
+class Recording:
+    """What went through one connection, in order, and who of the two is under test."""
+
+    title: str
+    lines: list[tuple[str, bytes]] = field(default_factory=list)  # ("client" or "server", the line)
+    tested: str = "server"  # the side whose messages are judged; the other one may be wrong on purpose
+    revision: str = NEWEST_HANDSHAKE  # in force before a handshake was seen
+
+    @classmethod
+    def of_relay(cls, title: str, path: Path) -> "Recording":
+        sides = {b"> ": "client", b"< ": "server"}
+        return cls(title, [(sides[line[:2]], line[2:]) for line in path.read_bytes().splitlines()])
+
+
+class Judge:
+    """Goes through one recording and collects what is wrong with the messages of the tested side."""
+
+    def __init__(self, recording: Recording):
+        self.recording = recording
+        self.revision = recording.revision
+        self.problems: list[str] = []
+        self.judged = 0
+        self.open: dict[str, dict[tuple[str, Any], str]] = {"client": {}, "server": {}}  # requests by who sent them
+        self.cancelled: set[tuple[str, Any]] = set()
+        self.for_sdk1: list[dict[str, Any]] = []
+
+    def run(self) -> "Judge":
+        for side, line in self.recording.lines:
+            if not line.strip():
+                continue
+            tested = side == self.recording.tested
+            try:
+                value = json.loads(line)
+            except ValueError as error:
+                if tested:
+                    self.complain(line, f"is not JSON: {error}")
+                continue
+            messages = value if isinstance(value, list) else [value]
+            if isinstance(value, list) and tested:
+                self.judge_batch(line, value)
+            for message in messages:
+                if isinstance(message, dict):
+                    self.follow(side, message, line if tested else None)
+        return self
+
+    def complain(self, line: bytes, text: str) -> None:
+        shown = line if len(line) <= 600 else line[:450] + b" ... " + line[-150:]
+        self.problems.append(f"{self.recording.title}, {self.revision}: {text}\n    {shown.decode(errors='replace')}")
+
+    def follow(self, side: str, message: dict[str, Any], line: bytes | None) -> None:
+        """Keeps the books of both sides; judges the message if `line` is given."""
+        other = "client" if side == "server" else "server"
+        method = message.get("method")
+        if isinstance(method, str):
+            params = message.get("params") if isinstance(message.get("params"), dict) else {}
+            if "id" in message:
+                if method == "initialize":
+                    self.open[side].clear()  # a new session, with ids of its own
+                if line and identity(message["id"]) in self.open[side]:
+                    self.complain(line, "uses the id of a request that is still open")
+                self.open[side][identity(message["id"])] = method
+                if line:
+                    self.judge(line, message, "request", method)
+            else:
+                if method == "notifications/cancelled" and side == "client" and "requestId" in params:
+                    self.cancelled.add(identity(params["requestId"]))
+                if line:
+                    self.judge(line, message, "notification", method)
+            return
+        if "id" not in message or message["id"] is None:
+            if line:
+                self.judge_anonymous_error(line, message)
+            return
+        asked = self.open[other].pop(identity(message["id"]), None)
+        if asked is None:
+            if line and not (side == "server" and identity(message["id"]) in self.cancelled):
+                # An id that was never used, or one that has had its answer. The other side's unreadable requests have none.
+                self.complain(line, "answers a request that is not open")
+            return
+        if asked == "initialize" and isinstance(message.get("result"), dict):
+            self.revision = message["result"].get("protocolVersion", self.revision)
+            if self.revision not in HANDSHAKE_REVISIONS:
+                if line:
+                    self.complain(line, f"a handshake cannot end in the revision {self.revision!r}")
+                self.revision = NEWEST_HANDSHAKE
+        if line:
+            self.judge(line, message, "error" if "error" in message else "result", asked)
+
+    def judge(self, line: bytes, message: dict[str, Any], kind: str, method: str) -> None:
+        self.judged += 1
+        self.by_schema(line, "JSONRPCMessage", message)
+        try:
+            sdk_envelope.jsonrpc_message_adapter.validate_python(message)
+            key = (method, self.revision)
+            tested_is_server = self.recording.tested == "server"
+            params = message.get("params")
+            if kind == "result":
+                check = sdk.validate_server_result if tested_is_server else sdk.validate_client_result
+                check(method, self.revision, message["result"])
+            elif kind == "request":
+                if tested_is_server:
+                    sdk.parse_server_request(method, self.revision, params)
+                else:
+                    sdk.validate_client_request(method, self.revision, params)
+            elif kind == "notification":
+                if tested_is_server:
+                    sdk.parse_server_notification(method, self.revision, params)
+                else:
+                    sdk.validate_client_notification(method, self.revision, params)
+        except KeyError:
+            self.complain(line, f"{kind} {key} does not exist for the Python SDK 2")
+        except ValueError as error:  # pydantic's ValidationError is one
+            self.complain(line, f"{kind} of {method} is refused by the Python SDK 2: {error}")
+        if kind == "result":
+            self.by_schema(line, RESULT_DEFINITIONS.get(method), message["result"])
+        elif kind == "request":
+            self.by_schema(line, REQUEST_DEFINITIONS.get(method, f"(request {method})"), message)
+        elif kind == "notification":
+            self.by_schema(line, NOTIFICATION_DEFINITIONS.get(method, f"(notification {method})"), message)
+        self.for_sdk1.append({"side": self.recording.tested, "kind": kind, "method": method, "message": message})
+
+    def judge_anonymous_error(self, line: bytes, message: dict[str, Any]) -> None:
+        """An answer to something unreadable. Only from 2025-11-25 on has an error a valid form without an id."""
+        self.judged += 1
+        if not isinstance(message.get("error"), dict):
+            self.complain(line, "is neither a request, a notification nor an answer")
+        elif self.revision == NEWEST_HANDSHAKE:
+            self.by_schema(line, "JSONRPCMessage", message)
+            # The SDK's model wants the member, with null in it; the schema wants it left out. The rest is judged all the same.
+            try:
+                sdk_envelope.JSONRPCError.model_validate({**message, "id": None})
+            except ValueError as error:
+                self.complain(line, f"is refused by the Python SDK 2: {error}")
+
+    def judge_batch(self, line: bytes, batch: list[Any]) -> None:
+        if self.revision != "2025-03-26":
+            self.complain(line, "is a batch, which this revision does not have")
+        elif not batch:
+            self.complain(line, "is an empty batch")
+        else:
+            self.by_schema(line, "JSONRPCMessage", batch)
+
+    def by_schema(self, line: bytes, name: str | None, value: Any) -> None:
+        if name is None:
+            return
+        try:
+            validator = definition(self.revision, name)
+        except KeyError as error:
+            self.complain(line, str(error))
+            return
+        if validator is None:
+            return
+        error = jsonschema.exceptions.best_match(validator.iter_errors(value))
+        if error is not None:
+            self.complain(line, f"does not follow the schema of {name}: {error.json_path}: {error.message[:300]}")
+
+
+class Sdk1:
+    """The models of the Python SDK 1, in a process of its own environment. It is started once and asked again and again."""
+
+    def __init__(self) -> None:
+        script = Path(__file__).parent / "validate_with_sdk1.py"
+        self.process = subprocess.Popen([places.python(1), str(script)], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+
+    def problems(self, messages: list[dict[str, Any]]) -> list[str]:
+        self.process.stdin.write(json.dumps(messages).encode() + b"\n")
+        self.process.stdin.flush()
+        answer = self.process.stdout.readline()
+        assert answer, f"validate_with_sdk1.py has ended with {self.process.wait()}"
+        return json.loads(answer)
+
+
+@functools.cache
+def sdk1() -> Sdk1:
+    return Sdk1()
+
+
+def problems(recordings: Iterable[Recording]) -> list[str]:
+    """Everything that is wrong with what the tested sides sent."""
+    judges = [Judge(recording).run() for recording in recordings]
+    for_sdk1 = [message for judge in judges for message in judge.for_sdk1]
+    return [problem for judge in judges for problem in judge.problems] + sdk1().problems(for_sdk1)
