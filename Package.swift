@@ -62,13 +62,12 @@ let package = Package(
             name: "ConfigFile",
             dependencies: [
                 "CLibYAML", "JSONRPC", "Resilience",
-                .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "OrderedCollections", package: "swift-collections"),
             ],
             swiftSettings: settings),
         .testTarget(
             name: "ConfigFileTests",
-            dependencies: ["ConfigFile", "JSONRPC", "Resilience"],
+            dependencies: ["ConfigFile", "Resilience", .product(name: "OrderedCollections", package: "swift-collections")],
             swiftSettings: settings),
         .target(
             name: "FeatureCatalog",

@@ -5,6 +5,7 @@ import JSONRPC
 import Lifecycle
 import MCPProtocol
 import NIOCore
+import OrderedCollections
 import Resilience
 import Transports
 
@@ -16,7 +17,12 @@ extension Aggregator {
         do throws(UnknownTool) {
             route = try presentCatalog.route(message.places[.name], in: message)
         } catch {
-            return host.answer(request, line: Composition.error(id: request.id, .invalidParams, "\(error)"))
+            if waitsForServers, early.count < Limits.earlyRequests {
+                return waitForServers(EarlyRequest(request: request, call: message), host: host)
+            }
+            let starting = current.values.compactMap { downstreams[$0] }.filter { !$0.life.isSettled }.map { "'\($0.key)'" }
+            let text = starting.isEmpty ? "\(error)" : "\(error) (\(starting.joined(separator: ", ")) may offer it, but is still starting)"
+            return host.answer(request, line: Composition.error(id: request.id, .invalidParams, text))
         }
         guard let downstream = downstreams[route.downstream] else { return fail(request, .unavailable, "Its server is gone") }
         if downstream.life.isReady {
@@ -109,9 +115,9 @@ extension Aggregator {
     func giveUp(_ id: RequestID, _ waiting: HostConnection.Waiting, host: HostConnection, notice: Message?) {
         var request = HostRequest(connection: host.id, id: id)
         switch waiting {
-        case .list:
-            if let index = waitingLists.firstIndex(where: { $0.connection == host.id && $0.id == id }) {
-                request = waitingLists.remove(at: index)
+        case .servers:
+            if let index = early.firstIndex(where: { $0.request.connection == host.id && $0.request.id == id }) {
+                request = early.remove(at: index).request
             }
         case .queued(let downstreamID):
             if let downstream = downstreams[downstreamID],

@@ -46,13 +46,27 @@ extension Aggregator {
         }
     }
 
-    // MARK: Lists
+    // MARK: Requests that came early
+
+    /// A request that what is still starting may answer differently.
+    struct EarlyRequest {
+        var request: HostRequest
+        /// The call; `nil` for a list.
+        var call: Message?
+    }
 
     /// Answers `tools/list`. Only the first ones wait, for servers that are starting for the first time.
     func list(_ request: HostRequest, host: HostConnection) {
-        guard !isListWaitOver, !areAllSettled else { return answerList(request, host: host) }
-        host.waiting[request.id] = .list
-        waitingLists.append(request)
+        guard waitsForServers else { return answerList(request, host: host) }
+        waitForServers(EarlyRequest(request: request), host: host)
+    }
+
+    /// Servers are starting for the first time, and lists may still wait for them.
+    var waitsForServers: Bool { !isListWaitOver && !areAllSettled }
+
+    func waitForServers(_ early: EarlyRequest, host: HostConnection) {
+        host.waiting[early.request.id] = .servers
+        self.early.append(early)
         if options.limitsListWait, timers[.listWait] == nil { set(.listWait, after: config.settings.listWait) }
     }
 
@@ -63,29 +77,47 @@ extension Aggregator {
         answered(host)
     }
 
-    /// No list waits any longer.
+    /// No list waits any longer, and no call for a tool that may still come.
     func endListWait() {
         isListWaitOver = true
         cancel(.listWait)
-        let lists = waitingLists
-        waitingLists = []
-        for request in lists {
-            if let host = hosts[request.connection] { answerList(request, host: host) }
+        let requests = early
+        early = []
+        for request in requests { proceed(request) }
+    }
+
+    /// A server got ready: calls that waited for its tools go out.
+    func callEarlyTools() {
+        let waiting = early
+        early = []
+        for request in waiting {
+            if let call = request.call, (try? presentCatalog.route(call.places[.name], in: call)) != nil {
+                proceed(request)
+            } else {
+                early.append(request)
+            }
         }
+    }
+
+    private func proceed(_ early: EarlyRequest) {
+        guard let host = hosts[early.request.connection] else { return }
+        host.waiting[early.request.id] = nil
+        if let call = early.call { self.call(call, early.request, host: host) } else { answerList(early.request, host: host) }
     }
 
     // MARK: Settling
 
-    /// Every server is ready, or has failed at least once.
+    /// Every server is ready, or has failed at least once; or there is no config to start any from.
     var areAllSettled: Bool {
-        current.values.allSatisfy { downstreams[$0]?.life.isSettled ?? true }
+        guard hasConfig else { return configProblem != nil }
+        return current.values.allSatisfy { downstreams[$0]?.life.isSettled ?? true }
             && replacements.values.allSatisfy { downstreams[$0]?.life.isSettled ?? true }
     }
 
     /// This server became ready, or failed.
     func settled(_ downstream: Downstream) {
         if replacements[downstream.key] == downstream.id { takeOver(downstream) }
-        guard areAllSettled else { return }
+        guard areAllSettled else { return callEarlyTools() }
         endListWait()
         resumeSettledWaiters()
     }

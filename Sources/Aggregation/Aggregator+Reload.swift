@@ -71,8 +71,9 @@ extension Aggregator {
     package func configBroken(_ problems: String) {
         guard problems != configProblem else { return }
         configProblem = problems
-        let consequence = current.isEmpty ? "no server is started until it is corrected" : "everything goes on with the last good one"
+        let consequence = !hasConfig ? "no server is started until it is corrected" : "everything goes on with the last good one"
         report(.error, "the config file cannot be used; \(consequence)\n\(problems)")
+        if areAllSettled { endListWait() }
         flush()
     }
 

@@ -76,8 +76,8 @@ package actor Aggregator {
     var catalog = Catalog.empty
     /// A server's tools or names changed since ``catalog`` was merged.
     var isCatalogStale = false
-    /// Lists that are asked for and wait for servers that are starting.
-    var waitingLists: [HostRequest] = []
+    /// Lists, and calls of tools nobody offers yet, that came while servers were starting for the first time.
+    var early: [EarlyRequest] = []
     /// From now on no list waits.
     var isListWaitOver = false
     /// Whoever wants to know when every server is ready or has failed.

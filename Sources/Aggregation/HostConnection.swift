@@ -14,7 +14,8 @@ final class HostConnection {
 
     /// What a request that is not answered yet is waiting for.
     enum Waiting {
-        case list
+        /// Servers that are starting for the first time.
+        case servers
         /// It was sent under this id.
         case sent(DownstreamID, Int)
         /// Its server is starting.

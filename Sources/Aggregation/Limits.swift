@@ -11,6 +11,8 @@ package enum Limits {
     package static let hostBacklog = 2 * LineFraming.defaultLimit
     /// Calls that wait for a server which is starting.
     package static let waitingCalls = 256
+    /// Calls of unknown tools that wait for servers which are starting for the first time.
+    package static let earlyRequests = 256
     /// Requests of one host that are not answered yet.
     package static let hostRequests = RequestTable<Int>.capacity
     /// After a server closed its output we wait this long for it to say, by exiting, why.

@@ -1,5 +1,3 @@
-import OrderedCollections
-
 /// Where a config text comes from.
 package struct ConfigSource: Sendable {
     package enum Format: Sendable { case json, yaml }

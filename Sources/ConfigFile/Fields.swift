@@ -5,7 +5,6 @@
 struct Fields {
     /// For messages, for example `server 'git'`.
     let owner: String
-    let location: SourceLocation
     let findings: Findings
     private let members: [Node.Member]
     private let index: [String: Int]
@@ -22,7 +21,6 @@ struct Fields {
         self.members = members
         index = Dictionary(members.enumerated().map { ($0.element.key, $0.offset) }, uniquingKeysWith: { first, _ in first })
         self.findings = findings
-        location = node.location
     }
 
     mutating func member(_ key: String) -> Node.Member? {
@@ -68,7 +66,7 @@ struct Fields {
 
     // MARK: Typed values
 
-    /// - Returns: `nil` also for a string with a variable that is not set, which makes the server unusable anyway.
+    /// - Returns: the text even if a variable in it is not set; see ``Node/isComplete``.
     mutating func string(_ key: String) -> (text: String, node: Node)? {
         guard let node = node(key) else { return nil }
         guard case .string(let text) = node.content else {
@@ -121,6 +119,8 @@ struct Fields {
         findings.add(.outOfRange, at: node.location, "'\(key)' in \(owner) must be \(expected), this is \(node.written)")
     }
 
+    /// - Returns: `nil` also for a string with a variable that is not set, which makes the server unusable anyway. So do ``choice``
+    ///   and all that check what a text says.
     /// - Parameter shortest: the shortest that makes sense; shorter ones are problems, zero among them.
     mutating func duration(
         _ key: String, atLeast shortest: Duration = .milliseconds(1), atMost longest: Duration = Durations.longest

@@ -1,6 +1,6 @@
 /// A value of the file, in JSON or YAML alike, with its place.
-package struct Node: Equatable, Sendable {
-    package indirect enum Content: Equatable, Sendable {
+struct Node: Equatable, Sendable {
+    enum Content: Equatable, Sendable {
         case null
         case boolean(Bool)
         case integer(Int)
@@ -12,20 +12,20 @@ package struct Node: Equatable, Sendable {
         case object([Member])
     }
 
-    package struct Member: Equatable, Sendable {
-        package var key: String
-        package var keyLocation: SourceLocation
-        package var value: Node
+    struct Member: Equatable, Sendable {
+        var key: String
+        var keyLocation: SourceLocation
+        var value: Node
     }
 
-    package var content: Content
+    var content: Content
     /// A scalar as it is written, before variables are expanded; a string without its quotes and escapes. "" for lists and objects.
-    package var written: String
-    package var location: SourceLocation
+    var written: String
+    var location: SourceLocation
     /// False for a string with a reference to a variable that is not set: there is no use in checking what it says.
-    package var isComplete = true
+    var isComplete = true
 
-    package init(_ content: Content, written: String = "", at location: SourceLocation) {
+    init(_ content: Content, written: String = "", at location: SourceLocation) {
         self.content = content
         self.written = written
         self.location = location

@@ -34,7 +34,7 @@ struct Mcpagg: AsyncParsableCommand {
             return .success
         }
         do {
-            var command = try parseAsRoot()
+            var command = try parseAsRoot(GlobalOptions.moved(arguments))
             if var command = command as? any AsyncParsableCommand {
                 try await command.run()
             } else {
@@ -73,4 +73,26 @@ struct GlobalOptions: ParsableArguments {
 
     @Option(name: .long, help: "trace, debug, info, notice, warning, error or critical; what is logged to standard error.")
     var logLevel: LogLevelArgument?
+
+    /// Global options may stand before the command too: they are moved behind it, where the parser expects them. (With a default
+    /// command it would take them for that one's, and the command for an argument.)
+    /// - Parameter arguments: all of the process, its name first.
+    /// - Returns: what to parse, without that name.
+    static func moved(_ arguments: [String]) -> [String] {
+        let arguments = Array(arguments.dropFirst())
+        let names = ["--config", "--log-level"]
+        var index = 0
+        while index < arguments.count {
+            if names.contains(arguments[index]), index + 1 < arguments.count {
+                index += 2
+            } else if names.contains(where: { arguments[index].hasPrefix($0 + "=") }) {
+                index += 1
+            } else {
+                break
+            }
+        }
+        let commands = Mcpagg.configuration.subcommands.map { $0._commandName }
+        guard index > 0, index < arguments.count, commands.contains(arguments[index]) else { return arguments }
+        return [arguments[index]] + arguments[..<index] + arguments[(index + 1)...]
+    }
 }
