@@ -141,7 +141,7 @@ extension Aggregator {
         let shown = text.map { String(decoding: $0.readableBytesView.prefix(Limits.shownNoise), as: UTF8.self) } ?? "\(error)"
         if downstream.noise.first == nil {
             downstream.noise.first = shown
-            report(.warning, "server '\(downstream.key)' writes lines on its standard output that are no MCP messages; the first is: \(shown)")
+            report(.warning, "server '\(downstream.key)' writes lines on stdout that are no MCP messages; the first is: \(shown)")
         } else {
             debug("server '\(downstream.key)': skipped a line that is \(error)")
         }

@@ -66,10 +66,11 @@ extension Aggregator {
             let error = MessageError(.notAMessage("batches exist in MCP revision 2025-03-26 alone"))
             return unreadable(error, from: host)
         }
+        // An element that is no request, and so has no id to answer under, gets no answer: an error needs an id in this revision.
         let answers = elements.count { element in
             switch element {
             case .success(let message): message.kind == .request
-            case .failure: true
+            case .failure(let error): error.id != nil && error.namesMethod
             }
         }
         let batch = answers == 0 ? nil : host.beginBatch(answers: answers)
@@ -77,9 +78,10 @@ extension Aggregator {
             switch element {
             case .success(let message): received(message, from: host, batch: batch)
             case .failure(let error):
-                // In a batch every element that is no message is answered (JSON-RPC 2.0, 6), if need be under the id null.
-                let request = HostRequest(connection: host.id, id: error.id ?? RequestID(text: "null"), batch: batch)
-                host.answer(request, line: Composition.error(id: request.id, .invalidRequest, "\(error)"))
+                report(.warning, "the host sent a batch with an element that is \(error)")
+                guard let id = error.id, error.namesMethod else { continue }
+                let request = HostRequest(connection: host.id, id: id, batch: batch)
+                host.answer(request, line: Composition.error(id: id, .invalidRequest, "\(error)"))
             }
         }
     }

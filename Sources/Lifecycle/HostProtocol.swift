@@ -93,11 +93,8 @@ package struct HostProtocol: Sendable {
             case .notJSON: .parseError
             case .notAMessage, .tooLong: .invalidRequest
             }
-        if let id = error.id {
-            // What names no method is an answer; an answer is never answered.
-            guard error.namesMethod else { return .ignore("\(error)") }
-            return .answer(Composition.error(id: id, code, "\(error)"))
-        }
+        // Without a method it may be an answer, whose id is one of ours and no name for anything of the host's.
+        if let id = error.id, error.namesMethod { return .answer(Composition.error(id: id, code, "\(error)")) }
         guard revision?.allowsErrorsWithoutID == true else { return .ignore("\(error)") }
         return .answer(Composition.error(id: nil, code, "\(error)"))
     }

@@ -29,12 +29,13 @@ struct Mcpagg: AsyncParsableCommand {
     }
 
     private static func run(_ arguments: [String]) async -> ExitStatus {
-        if arguments.count == 1, isatty(STDIN_FILENO) == 1 {
-            StandardOutput.write(helpMessage() + "\n\nTo try it here: mcpagg list-tools\n")
-            return .success
-        }
         do {
             var command = try parseAsRoot(GlobalOptions.moved(arguments))
+            // Somebody types it to see what it is. A host comes over a pipe; a person who means it writes 'serve'.
+            if command is Serve, !arguments.contains("serve"), isatty(STDIN_FILENO) == 1 {
+                StandardOutput.write(helpMessage() + "\n\nTo try it here: mcpagg list-tools\n")
+                return .success
+            }
             if var command = command as? any AsyncParsableCommand {
                 try await command.run()
             } else {

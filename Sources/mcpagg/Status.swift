@@ -48,10 +48,10 @@ struct Status: AsyncParsableCommand {
             if let cause = server.cause { text += "  cause: \(Table.oneLine(cause))\n" }
             if let hint = server.hint { text += "  hint: \(Table.oneLine(hint))\n" }
             if let noise = server.noise {
-                text += "  \(server.noiseLines) line\(server.noiseLines == 1 ? "" : "s") on standard output that are no MCP messages, the first: \(Table.oneLine(noise))\n"
+                text += "  \(server.noiseLines) line\(server.noiseLines == 1 ? "" : "s") on stdout that are no MCP messages, the first: \(Table.oneLine(noise))\n"
             }
             if server.state == .down, !server.errorLines.isEmpty {
-                text += "  last lines on standard error:\n" + server.errorLines.map { "    \(Table.oneLine($0))\n" }.joined()
+                text += "  last lines on stderr:\n" + server.errorLines.map { "    \(Table.oneLine($0))\n" }.joined()
             }
             if !text.isEmpty { StandardOutput.write("\n\(style.bold(server.key))\n\(text)") }
         }
