@@ -25,7 +25,7 @@ extension Aggregator {
     // MARK: Launch
 
     func launch(_ downstream: Downstream) {
-        guard ending == nil, !downstream.isRetired, downstream.child == nil else { return }
+        guard ending == nil, downstream.child == nil else { return }
         guard downstream.life.launch() else { return }
         if let problem = downstream.config.unusable {
             return giveUp(downstream, cause: problem.message, hint: problem.hint)
@@ -71,6 +71,7 @@ extension Aggregator {
             return giveUp(downstream, cause: failure.description, hint: "correct 'command' in the config file, or install it and save the file again")
         }
         lose(downstream, cause: "it could not be launched: \(failure)", hint: nil)
+        isOver(downstream)
     }
 
     /// Nothing can be tried before the person changes something.
@@ -253,8 +254,7 @@ extension Aggregator {
         downstream.child?.isLost = true
         cancel(.startup(downstream.id))
         let lost = downstream.machine.closed()
-        let isExpected = downstream.isRetired || ending != nil
-        if !isExpected {
+        if downstream.life.state != .stopped {
             let delay = downstream.life.lost(now: now, using: &random)
             if !options.restartsServers { downstream.life.failedForGood() }
             fail(downstream, cause: cause, hint: hint)

@@ -80,8 +80,7 @@ extension Aggregator {
             case .failure(let error):
                 report(.warning, "the host sent a batch with an element that is \(error)")
                 guard let id = error.id, error.namesMethod else { continue }
-                let request = HostRequest(connection: host.id, id: id, batch: batch)
-                host.answer(request, line: Composition.error(id: id, .invalidRequest, "\(error)"))
+                answerTwin(HostRequest(connection: host.id, id: id, batch: batch), of: host, with: "\(error)")
             }
         }
     }
@@ -98,7 +97,9 @@ extension Aggregator {
         case .begin(let line):
             forgetRequests(of: host)
             host.send(line: line)
-        case .opened: debug("the host is ready (MCP \(host.machine.revision?.rawValue ?? ""))")
+        case .opened:
+            debug("the host is ready (MCP \(host.machine.revision?.rawValue ?? ""))")
+            announce()
         case .callTool(let id): call(message, request(id), host: host)
         case .listTools(let id): list(request(id), host: host)
         case .cancel(let id): cancelRequest(id, message, host: host)
@@ -168,17 +169,22 @@ extension Aggregator {
         if host.isInputClosed, host.waiting.isEmpty { leave(host) }
     }
 
-    /// Nobody waits for anything from this host any more.
+    /// Nobody waits for anything from this host any more. With the last one we end.
     func leave(_ host: HostConnection) {
         cancel(.hostGrace(host.id))
-        shutDown(pace: .patient)
+        host.hasLeft = true
+        if hosts.values.allSatisfy(\.hasLeft) { shutDown(pace: .patient) }
     }
 
     private func hostIsGone(_ connection: HostConnectionID) {
         guard let host = hosts[connection] else { return }
         forgetRequests(of: host)
         hosts[connection] = nil
-        shutDown(pace: .patient)
+        if ending != nil {
+            endIfOver()
+        } else if hosts.values.allSatisfy(\.hasLeft) {
+            shutDown(pace: .patient)
+        }
         flush()
     }
 }

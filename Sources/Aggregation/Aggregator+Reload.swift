@@ -1,5 +1,7 @@
 package import ConfigFile
+import DequeModule
 import FeatureCatalog
+import Lifecycle
 import Logging
 import MCPProtocol
 import OrderedCollections
@@ -19,6 +21,7 @@ extension Aggregator {
         if options.followsConfiguredLogLevel { logger.logLevel = Logger.Level(rawValue: next.settings.logLevel.rawValue) ?? .info }
         for note in next.notes { debug("\(note)") }
 
+        isCatalogStale = true
         for key in difference.removed {
             for id in [replacements.removeValue(forKey: key), current.removeValue(forKey: key)] {
                 if let downstream = id.flatMap({ downstreams[$0] }) { retire(downstream) }
@@ -51,11 +54,20 @@ extension Aggregator {
         current = order
         // All at once, not one after another.
         for downstream in started { launch(downstream) }
+        retryFailed()
         catalogChanged()
         if isFirst, let path { report(.info, "using the config file \(path)") }
         if !isFirst { report(.notice, "config reloaded: \(difference.summary)") }
         if areAllSettled { endListWait() }
         flush()
+    }
+
+    /// Launches the servers that wait for the person to change something: the file was saved, so perhaps something was installed.
+    package func retryFailed() {
+        for id in current.values {
+            guard let downstream = downstreams[id], downstream.config.unusable == nil, downstream.life.retry() else { continue }
+            launch(downstream)
+        }
     }
 
     /// Watches a file on the aggregator's event loop for as long as it runs.
@@ -88,21 +100,30 @@ extension Aggregator {
 
     /// Takes a server out: it gets no new calls, finishes those it has, and ends.
     func retire(_ downstream: Downstream) {
-        guard !downstream.isRetired else { return }
-        downstream.isRetired = true
+        guard downstream.life.state != .stopped else { return }
+        downstream.life.stop()
+        cancel(.startup(downstream.id))
         cancel(.restart(downstream.id))
+        // What it was never sent goes to whoever offers the tool now.
+        let queue = downstream.queue
+        downstream.queue = []
+        for (request, message) in queue {
+            guard let host = hosts[request.connection] else { continue }
+            host.waiting[request.id] = nil
+            call(message, request, host: host)
+        }
         retireIfIdle(downstream)
     }
 
     /// Ends a retired server once nothing is in flight there any more.
     func retireIfIdle(_ downstream: Downstream) {
-        guard downstream.isRetired, downstream.isIdle else { return }
+        guard downstream.life.state == .stopped, downstream.isIdle else { return }
         beginTeardown(of: downstream)
     }
 
     /// Nothing runs any more.
     func isOver(_ downstream: Downstream) {
-        guard downstream.isRetired || ending != nil else { return }
+        guard downstream.life.state == .stopped else { return }
         let id = downstream.id
         for timer in [Timer.startup(id), .restart(id), .teardown(id), .childEnd(id), .expiry(id)] { cancel(timer) }
         downstreams[id] = nil

@@ -17,9 +17,12 @@ extension Aggregator {
         if let ending {
             guard pace != ending.pace, pace == .hurried else { return }
         }
+        endListWait()
         ending = Ending(pace: pace, isSayingGoodbye: ending?.isSayingGoodbye ?? false)
         set(.end, after: pace.closeInput + pace.terminate + Limits.killWait)
         for downstream in Array(downstreams.values) {
+            downstream.life.stop()
+            cancel(.startup(downstream.id))
             cancel(.restart(downstream.id))
             while let (request, _) = downstream.queue.popFirst() { fail(request, .unavailable, "mcpagg is ending") }
             beginTeardown(of: downstream, pace: pace)
@@ -35,19 +38,17 @@ extension Aggregator {
         end()
     }
 
-    /// Goes on once the last child is gone.
+    /// Goes on once the last child is gone: the hosts get their last words, and with the last host gone we end.
     func endIfOver() {
-        guard let ending, !ending.isSayingGoodbye, downstreams.isEmpty else { return }
-        self.ending?.isSayingGoodbye = true
-        set(.end, after: Limits.lastWords)
+        guard let ending, downstreams.isEmpty else { return }
         let remaining = hosts.values.compactMap { host in
             if case .pipe(let connection) = host.output { connection } else { nil }
         }
         guard !remaining.isEmpty else { return end() }
-        for connection in remaining {
-            // Its channel closes then, and with the last one gone we end.
-            connection.finish()
-        }
+        guard !ending.isSayingGoodbye else { return }
+        self.ending?.isSayingGoodbye = true
+        set(.end, after: Limits.lastWords)
+        for connection in remaining { connection.finish() }
     }
 
     func end() {

@@ -64,7 +64,6 @@ final class Downstream {
     }
 
     var key: String { config.key }
-    var isRetired = false
 
     /// Nothing of it is left to wait for.
     var isIdle: Bool { queue.isEmpty && machine.callsInFlight == 0 }

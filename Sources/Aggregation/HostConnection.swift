@@ -38,6 +38,8 @@ final class HostConnection {
     var listedRevision: Int?
     /// It will send nothing more.
     var isInputClosed = false
+    /// It will get nothing more either.
+    var hasLeft = false
     /// We stopped reading from it, because it does not take what we send.
     var isPaused = false
 

@@ -15,7 +15,7 @@ package struct DownstreamLife: Sendable {
         case ready(attempt: Int, since: Instant)
         /// Nothing runs, or what ran is being ended; launched again at `until`. Can go to starting, stopped.
         case backingOff(attempt: Int, until: Instant)
-        /// No attempt can succeed before the person changes something; can go to stopped.
+        /// No attempt can succeed before the person changes something; can go to idle, stopped.
         case failed
         /// Removed from the config, or we are ending; final.
         case stopped
@@ -71,6 +71,14 @@ package struct DownstreamLife: Sendable {
     /// Trying again is pointless until the person changes something.
     package mutating func failedForGood() {
         if state != .stopped { state = .failed }
+    }
+
+    /// The person may have changed something.
+    /// - Returns: whether it can be launched again.
+    package mutating func retry() -> Bool {
+        guard state == .failed else { return false }
+        state = .idle
+        return true
     }
 
     package mutating func stop() { state = .stopped }

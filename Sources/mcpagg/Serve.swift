@@ -29,7 +29,7 @@ struct Serve: AsyncParsableCommand {
         await aggregator.connectHost(streams)
 
         let reader = ConfigFollower(location: location, aggregator: aggregator)
-        let (changes, changed) = AsyncStream.makeStream(of: Bool.self, bufferingPolicy: .bufferingNewest(1))
+        let (changes, changed) = AsyncStream.makeStream(of: Bool.self, bufferingPolicy: .bufferingNewest(16))
         // Watched before it is read, so that no change falls between the two.
         await aggregator.watch(location.path) { changed.yield(false) }
         await reader.read(isForced: true)
@@ -73,7 +73,7 @@ private actor ConfigFollower {
     func read(isForced: Bool) async {
         do {
             let text = try location.read()
-            guard isForced || text != last else { return }
+            guard isForced || text != last else { return await aggregator.retryFailed() }
             last = text
             await aggregator.apply(try location.parse(text), from: location.path)
         } catch {

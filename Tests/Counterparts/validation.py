@@ -2,6 +2,7 @@
 
 import functools
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Iterable
@@ -138,6 +139,8 @@ class Judge:
             except ValueError as error:
                 if tested:
                     self.complain(line, f"is not JSON: {error}")
+                else:
+                    self.remember_damaged(side, line)
                 continue
             messages = value if isinstance(value, list) else [value]
             if isinstance(value, list) and tested:
@@ -146,6 +149,12 @@ class Judge:
                 if isinstance(message, dict):
                     self.follow(side, message, line if tested else None)
         return self
+
+    def remember_damaged(self, side: str, line: bytes) -> None:
+        """A request too damaged to be read may still be answered, with an error, if its id could be made out."""
+        id = re.search(rb'"id"\s*:\s*(\d+|"[^"\\\\]*")', line)
+        if id and b'"method"' in line:
+            self.open[side][identity(json.loads(id.group(1)))] = "damaged"
 
     def complain(self, line: bytes, text: str) -> None:
         shown = line if len(line) <= 600 else line[:450] + b" ... " + line[-150:]
