@@ -35,7 +35,7 @@ extension Aggregator {
     private func send(_ message: Message, _ request: HostRequest, to downstream: Downstream, as toolJSON: String, host: HostConnection) {
         guard let connection = downstream.child?.process.connection else { return fail(request, .unavailable, describeDown(downstream)) }
         guard connection.backlog < Limits.serverBacklog else {
-            return fail(request, .unavailable, "Server '\(downstream.key)' does not read what it is sent; the call was not sent. Try again later.")
+            return refuse(request, "Server '\(downstream.key)' does not read what it is sent")
         }
         let token = message.places[.metaProgressToken]
         let now = now
@@ -45,7 +45,7 @@ extension Aggregator {
             idleTimeout: downstream.config.timeout,
             latest: downstream.config.maxTimeout.map { now.advanced(by: $0) })
         guard let id = downstream.machine.forward(call, now: now) else {
-            return fail(request, .unavailable, "Server '\(downstream.key)' has too many calls in flight; the call was not sent. Try again later.")
+            return refuse(request, "Server '\(downstream.key)' has too many calls in flight")
         }
         host.waiting[request.id] = .sent(downstream.id, id)
         var splice = Splice(message)
@@ -60,7 +60,7 @@ extension Aggregator {
     private func wait(_ message: Message, _ request: HostRequest, for downstream: Downstream, host: HostConnection) {
         guard case .starting = downstream.life.state else { return fail(request, .unavailable, describeDown(downstream)) }
         guard downstream.queue.count < Limits.waitingCalls else {
-            return fail(request, .unavailable, "Server '\(downstream.key)' is starting, and too many calls wait for it already. Try again later.")
+            return refuse(request, "Server '\(downstream.key)' is starting, and too many calls wait for it already")
         }
         host.waiting[request.id] = .queued(downstream.id)
         downstream.queue.append((request, message))
@@ -87,6 +87,11 @@ extension Aggregator {
         let result = Composition.toolFailure(redact(text), metaKey: CallFailure.metaKey, metaValue: kind.rawValue)
         host.answer(request, line: Composition.result(id: request.id, result))
         answered(host)
+    }
+
+    /// Answers a call that one of our limits keeps back.
+    private func refuse(_ request: HostRequest, _ why: String) {
+        fail(request, .unavailable, "\(why). The call was not sent; try again later.")
     }
 
     func forwardAnswer(_ message: Message, to call: ForwardedCall) {

@@ -68,7 +68,8 @@ extension Aggregator {
         downstream.child = nil
         cancel(.startup(downstream.id))
         guard !failure.isConfiguration else {
-            return giveUp(downstream, cause: failure.description, hint: "correct 'command' in the config file, or install it and save the file again")
+            let hint = "correct 'command' in the config file, or install it and save the file again"
+            return giveUp(downstream, cause: failure.description, hint: hint)
         }
         lose(downstream, cause: "it could not be launched: \(failure)", hint: nil)
         isOver(downstream)
@@ -149,7 +150,10 @@ extension Aggregator {
         guard !error.namesMethod, let call = downstream.machine.unusableAnswer(error.id) else { return }
         fail(
             call.request, .outcomeUnknown,
-            "Server '\(downstream.key)' answered, but its answer cannot be used: it is \(error). The call may have had effects; check before you repeat it.")
+            """
+            Server '\(downstream.key)' answered, but its answer cannot be used: it is \(error). The call may have had effects; check \
+            before you repeat it.
+            """)
         retireIfIdle(downstream)
     }
 

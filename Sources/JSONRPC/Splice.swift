@@ -35,7 +35,7 @@ package struct Splice: Sendable {
     package init(_ message: Message) { self.message = message }
 
     /// Bytes of the new message, at most: the replaced members count too.
-    fileprivate var lengthAtMost: Int {
+    var lengthAtMost: Int {
         var length = message.bytes.readableBytes
         for index in 0..<editCount { length += edits[index]?.replacement.lengthAtMost ?? 0 }
         return length
@@ -75,7 +75,7 @@ package struct Splice: Sendable {
     }
 
     /// Hands out the new message piece by piece.
-    fileprivate func forEachPiece(_ body: (Piece) -> Void) {
+    func forEachPiece(_ body: (Piece) -> Void) {
         var offset = 0
         for index in 0..<editCount {
             guard let edit = edits[index] else { break }
@@ -86,89 +86,9 @@ package struct Splice: Sendable {
         body(.copied(offset..<message.bytes.readableBytes))
     }
 
-    fileprivate enum Piece {
+    enum Piece {
         case copied(Range<Int>)
         case written(Replacement)
-    }
-}
-
-/// Lines on their way to one peer, gathered until the event loop's turn ends and then written at once.
-///
-/// Small lines are copied behind one another, so that many make one write. Long stretches of a big message are shared instead, and
-/// leave as buffers of their own.
-package struct LineWriter: Sendable {
-    /// Stretches of at least this many bytes are shared, not copied. Below it a copy is cheaper than one more buffer.
-    package static let sharingThreshold = 32 * 1024
-
-    /// Memory kept from one turn to the next.
-    package static let keptCapacity = 256 * 1024
-
-    private var full: [ByteBuffer] = []
-    private var tail = ByteBuffer()
-    /// Bytes gathered and not yet taken.
-    package private(set) var byteCount = 0
-
-    package init() {}
-
-    package var isEmpty: Bool { byteCount == 0 }
-
-    /// Adds a message as one line.
-    package mutating func append(_ splice: Splice) {
-        let room = splice.lengthAtMost + 1
-        if room < Self.sharingThreshold, !splice.message.hasLineBreaks {
-            byteCount += tail.writeWithUnsafeMutableBytes(minimumWritableBytes: room) { splice.write(to: $0) }
-            return
-        }
-        splice.forEachPiece { piece in
-            switch piece {
-            case .copied(let range):
-                let bytes = splice.message.slice(Place(range))
-                if splice.message.hasLineBreaks { appendWithoutLineBreaks(bytes) } else { appendShared(bytes) }
-            case .written(.integer(let value)): byteCount += tail.writeString(String(value))
-            case .written(.json(let text)): appendWithoutLineBreaks(ByteBuffer(string: text))
-            case .written(.bytes(let bytes)):
-                if bytes.withUnsafeReadableBytes(\.holdsLineBreak) { appendWithoutLineBreaks(bytes) } else { appendShared(bytes) }
-            }
-        }
-        endLine()
-    }
-
-    /// Adds a message that we composed.
-    /// - Parameter line: JSON without raw line breaks.
-    package mutating func append(line: ByteBuffer) {
-        appendShared(line)
-        endLine()
-    }
-
-    private mutating func endLine() { byteCount += tail.writeInteger(UInt8(ascii: "\n")) }
-
-    /// Hands over what has been gathered, in order.
-    package mutating func take(_ body: (ByteBuffer) -> Void) {
-        for buffer in full { body(buffer) }
-        full.removeAll(keepingCapacity: true)
-        if tail.readableBytes > 0 { body(tail) }
-        // If the peer took it all at once nobody else holds it any more, and its memory serves the next turn. Not that of a burst.
-        if tail.capacity > Self.keptCapacity { tail = ByteBuffer() } else { tail.clear() }
-        byteCount = 0
-    }
-
-    private mutating func appendShared(_ bytes: ByteBuffer) {
-        byteCount += bytes.readableBytes
-        guard bytes.readableBytes >= Self.sharingThreshold else {
-            tail.writeImmutableBuffer(bytes)
-            return
-        }
-        if tail.readableBytes > 0 {
-            full.append(tail)
-            tail = ByteBuffer()
-        }
-        full.append(bytes)
-    }
-
-    private mutating func appendWithoutLineBreaks(_ bytes: ByteBuffer) {
-        byteCount += tail.writeWithUnsafeMutableBytes(minimumWritableBytes: bytes.readableBytes) { target in
-            bytes.withUnsafeReadableBytes { target.copyWithoutLineBreaks(from: $0) }
-        }
     }
 }
 
@@ -178,7 +98,7 @@ extension Splice {
         var writer = LineWriter()
         writer.append(self)
         var whole = ByteBuffer()
-        writer.take { whole.writeImmutableBuffer($0) }
+        writer.drain(write: { whole.writeImmutableBuffer($0) }, flush: {})
         whole.moveWriterIndex(to: whole.writerIndex - 1)
         return whole
     }
@@ -187,7 +107,7 @@ extension Splice {
     /// would cost more than the scan.
     /// - Parameter target: of ``lengthAtMost`` bytes and one more.
     /// - Returns: how many were written.
-    fileprivate func write(to target: UnsafeMutableRawBufferPointer) -> Int {
+    func write(to target: UnsafeMutableRawBufferPointer) -> Int {
         message.bytes.withUnsafeReadableBytes { text in
             var rest = target
             var copied = 0
@@ -227,7 +147,7 @@ extension UnsafeMutableRawBufferPointer {
     /// Raw line breaks are legal only between tokens, never inside a string (RFC 8259, 2 and 7). So each CR and LF goes, and nothing
     /// else changes.
     /// - Returns: how many bytes were written.
-    fileprivate func copyWithoutLineBreaks(from json: UnsafeRawBufferPointer) -> Int {
+    func copyWithoutLineBreaks(from json: UnsafeRawBufferPointer) -> Int {
         precondition(json.count <= count)
         var length = 0
         for byte in json where byte != 0x0A && byte != 0x0D {

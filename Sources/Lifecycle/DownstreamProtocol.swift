@@ -169,7 +169,8 @@ package struct DownstreamProtocol: Sendable {
             lateAnswers += 1
             return .late
         case .level:
-            return .ignore(message.kind == .error ? "it refused 'logging/setLevel': \(errorText(message))" : "an answer to 'logging/setLevel'")
+            guard message.kind == .error else { return .ignore("its answer to 'logging/setLevel'") }
+            return .ignore("its refusal of 'logging/setLevel': \(errorText(message))")
         case .initialize: return initialized(message, now: now)
         case .tools(let page, _): return listed(message, page: page, now: now)
         }
@@ -178,7 +179,9 @@ package struct DownstreamProtocol: Sendable {
     private mutating func initialized(_ message: Message, now: Instant) -> Action {
         guard message.kind == .result else { return .unusable("it refused 'initialize': \(errorText(message))") }
         let result = message.view(message.places[.result])
-        guard let asked = result["protocolVersion"]?.string else { return .unusable("its answer to 'initialize' names no protocol version") }
+        guard let asked = result["protocolVersion"]?.string else {
+            return .unusable("its answer to 'initialize' names no protocol version")
+        }
         guard let revision = Revision(rawValue: asked), revision.era == .handshake else {
             return .unusable("it speaks MCP revision '\(asked.prefix(40))', which cannot be agreed on in 'initialize'")
         }
@@ -241,14 +244,18 @@ package struct DownstreamProtocol: Sendable {
     private mutating func listed(_ message: Message, page: Int, now: Instant) -> Action {
         guard message.kind == .result else { return endList(failure: "it refused 'tools/list': \(errorText(message))", now: now) }
         let result = message.view(message.places[.result])
-        guard let tools = result["tools"], tools.kind == .array else { return endList(failure: "its answer to 'tools/list' has no array 'tools'", now: now) }
+        guard let tools = result["tools"], tools.kind == .array else {
+            return endList(failure: "its answer to 'tools/list' has no array 'tools'", now: now)
+        }
         collected += tools.elements
         guard collected.count <= Self.toolLimit else { return endList(failure: "it lists more than \(Self.toolLimit) tools", now: now) }
         // Only an absent or null cursor ends the list; an empty string is a cursor like any other.
         guard let cursor = result["nextCursor"], cursor.kind != .null else { return endList(failure: nil, now: now) }
         guard page < Self.pageLimit else { return endList(failure: "its tool list has more than \(Self.pageLimit) pages", now: now) }
         guard cursors.insert(cursor.jsonText).inserted else { return endList(failure: "its tool list goes round in circles", now: now) }
-        guard let id = requests.insert(.tools(page: page + 1, deadline: now.advanced(by: Self.listTimeout))) else { return endList(failure: "too many requests are waiting", now: now) }
+        guard let id = requests.insert(.tools(page: page + 1, deadline: now.advanced(by: Self.listTimeout))) else {
+            return endList(failure: "too many requests are waiting", now: now)
+        }
         return .send([Composition.request(id: id, .toolsList, params: JSONWriter.object { $0.member("cursor", json: cursor.json) })])
     }
 

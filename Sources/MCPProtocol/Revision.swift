@@ -1,4 +1,6 @@
 /// A published revision of the Model Context Protocol.
+// swift-format-ignore: AlwaysUseLowerCamelCase
+// Revisions are called by their dates, and a date without its marks cannot be read.
 package enum Revision: String, CaseIterable, Comparable, Sendable {
     case v2024_11_05 = "2024-11-05"
     case v2025_03_26 = "2025-03-26"

@@ -183,7 +183,9 @@ package final class ChildProcess {
     private func openErrors(_ descriptor: CInt, on eventLoop: any EventLoop, delegate: some ChildDelegate) {
         NIOPipeBootstrap(group: eventLoop)
             .channelInitializer { channel in
-                channel.eventLoop.makeCompletedFuture { try channel.pipeline.syncOperations.addHandler(ErrorOutputHandler(delegate: delegate)) }
+                channel.eventLoop.makeCompletedFuture {
+                    try channel.pipeline.syncOperations.addHandler(ErrorOutputHandler(delegate: delegate))
+                }
             }
             .takingOwnershipOfDescriptor(input: descriptor)
             .assumeIsolated()

@@ -38,6 +38,7 @@ package struct ErrorOutputRing: Sendable {
 
     /// Control characters could make a terminal do things: they go.
     private static func text(_ bytes: [UInt8]) -> String {
-        String(String(decoding: bytes, as: UTF8.self).unicodeScalars.filter { $0.value >= 0x20 && !(0x7F...0x9F).contains($0.value) || $0 == "\t" }.map(Character.init))
+        let scalars = String(decoding: bytes, as: UTF8.self).unicodeScalars
+        return String(scalars.filter { $0.value >= 0x20 && !(0x7F...0x9F).contains($0.value) || $0 == "\t" }.map(Character.init))
     }
 }

@@ -21,8 +21,12 @@ package final class PendingWrites {
 
     /// Writes what has gathered, one write per connection.
     package func flush() {
-        // By index: nothing is added while we write, and the memory is kept for the next turn.
-        for index in connections.indices { connections[index].flush() }
+        // By index, because a write that fails ends a connection, and its owner may send something to others, or to the same one.
+        var index = 0
+        while index < connections.count {
+            connections[index].flush()
+            index += 1
+        }
         connections.removeAll(keepingCapacity: true)
     }
 }
@@ -74,8 +78,11 @@ package final class LineConnection {
     /// Writes what has gathered.
     fileprivate func flush() {
         guard let channel, !writer.isEmpty else { return }
-        writer.take { channel.write($0, promise: nil) }
-        channel.flush()
+        // Taken out while it is written: whoever hears of a failure may send something more.
+        var turn = LineWriter()
+        swap(&turn, &writer)
+        turn.drain(write: { channel.write($0, promise: nil) }, flush: { channel.flush() })
+        if writer.isEmpty { swap(&turn, &writer) }
     }
 
     /// Writes what has gathered, and closes once the peer has taken it or is gone.

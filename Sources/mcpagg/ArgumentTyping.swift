@@ -25,7 +25,11 @@ struct ArgumentTyping {
     func arguments(base: JSONView?, words: [String]) throws(Mistake) -> ByteBuffer {
         var members: [(name: String, json: String)] = base?.members.map { ($0.name, $0.value.jsonText) } ?? []
         func set(_ name: String, _ json: String) {
-            if let index = members.firstIndex(where: { $0.name == name }) { members[index].json = json } else { members.append((name, json)) }
+            if let index = members.firstIndex(where: { $0.name == name }) {
+                members[index].json = json
+            } else {
+                members.append((name, json))
+            }
         }
         var values: [(name: String, values: [String])] = []
         for word in words {
@@ -116,7 +120,9 @@ struct ArgumentTyping {
             }
         }
         guard texts.count == 1 else {
-            throw Mistake(message: "the argument '\(name)' stands more than once, and is not an array", hint: "for an array of anything write \(name):='[…]'")
+            throw Mistake(
+                message: "the argument '\(name)' stands more than once, and is not an array",
+                hint: "for an array of anything write \(name):='[…]'")
         }
         return try typed(texts[0], types: types, of: property, name: name)
     }
@@ -124,7 +130,8 @@ struct ArgumentTyping {
     private func arrayItems(of property: JSONView?) -> JSONView? {
         guard let property = resolved(property) else { return nil }
         if let items = property["items"] { return resolved(items) }
-        return (property["anyOf"] ?? property["oneOf"])?.elements.lazy.compactMap { self.resolved($0)?["items"] }.first.flatMap { resolved($0) }
+        let branches = (property["anyOf"] ?? property["oneOf"])?.elements ?? []
+        return resolved(branches.lazy.compactMap { self.resolved($0)?["items"] }.first)
     }
 
     private func typed(_ text: String, types: [String], of property: JSONView?, name: String) throws(Mistake) -> String {
@@ -159,7 +166,9 @@ struct ArgumentTyping {
         do throws(ScanError) {
             return try JSONView(validating: ByteBuffer(string: text)).jsonText
         } catch {
-            throw Mistake(message: "'\(name)' is not JSON: \(error)", hint: "strings need quotes: \(name):='\"text\"'; or write \(name)=text")
+            throw Mistake(
+                message: "'\(name)' is not JSON: \(error)",
+                hint: "strings need quotes: \(name):='\"text\"'; or write \(name)=text")
         }
     }
 }

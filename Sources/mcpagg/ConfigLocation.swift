@@ -41,8 +41,10 @@ struct ConfigLocation: Sendable {
         }
         throw Failure(
             status: .usage, code: "configNotFound", message: "there is no config file; looked for \(candidates.joined(separator: ", "))",
-            hint: "write one, or name one with --config; the smallest is {\"mcpServers\": {\"time\": {\"command\": \"uvx\", \"args\": [\"mcp-server-time\"]}}}"
-        )
+            hint: """
+                write one, or name one with --config; the smallest is \
+                {"mcpServers": {"time": {"command": "uvx", "args": ["mcp-server-time"]}}}
+                """)
     }
 
     private init(name: String, surroundings: ProcessSurroundings) {

@@ -48,7 +48,8 @@ struct Status: AsyncParsableCommand {
             if let cause = server.cause { text += "  cause: \(Table.oneLine(cause))\n" }
             if let hint = server.hint { text += "  hint: \(Table.oneLine(hint))\n" }
             if let noise = server.noise {
-                text += "  \(server.noiseLines) line\(server.noiseLines == 1 ? "" : "s") on stdout that are no MCP messages, the first: \(Table.oneLine(noise))\n"
+                let lines = server.noiseLines == 1 ? "1 line" : "\(server.noiseLines) lines"
+                text += "  \(lines) on stdout that are no MCP messages, the first: \(Table.oneLine(noise))\n"
             }
             if server.state == .down, !server.errorLines.isEmpty {
                 text += "  last lines on stderr:\n" + server.errorLines.map { "    \(Table.oneLine($0))\n" }.joined()

@@ -67,9 +67,9 @@ struct LineWriterTests {
         var writer = LineWriter()
         writer.append(line: ByteBuffer(string: "first"))
         var held: [ByteBuffer] = []
-        writer.take { held.append($0) }
+        writer.drain(write: { held.append($0) }, flush: {})
         writer.append(line: ByteBuffer(string: "other"))
-        writer.take { held.append($0) }
+        writer.drain(write: { held.append($0) }, flush: {})
         #expect(held.map { String(buffer: $0) } == ["first\n", "other\n"])
     }
 
@@ -78,10 +78,10 @@ struct LineWriterTests {
         var writer = LineWriter()
         func capacity(after line: ByteBuffer, times: Int) -> Int {
             for _ in 0..<times { writer.append(line: line) }
-            writer.take { _ in }
+            writer.drain(write: { _ in }, flush: {})
             writer.append(line: ByteBuffer(string: "{}"))
             var capacity = 0
-            writer.take { capacity = $0.capacity }
+            writer.drain(write: { capacity = $0.capacity }, flush: {})
             return capacity
         }
         let line = ByteBuffer(repeating: UInt8(ascii: "x"), count: 10_000)
