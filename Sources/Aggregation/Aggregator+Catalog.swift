@@ -23,26 +23,30 @@ extension Aggregator {
     private func merge() {
         isCatalogStale = false
         let sources = current.values.compactMap { id -> CatalogSource? in
-            guard let downstream = downstreams[id], !downstream.tools.isEmpty else { return nil }
+            guard let downstream = downstreams[id], !downstream.features.isEmpty else { return nil }
             let rules = downstream.config.tools
             return CatalogSource(
                 downstream: id, key: downstream.key,
                 rules: ExposureRules(
                     prefix: downstream.config.prefix, include: rules.include, exclude: rules.exclude, rename: rules.rename),
-                tools: downstream.tools)
+                features: downstream.features)
         }
         let style = NameStyle(separator: config.settings.separator, budget: config.settings.nameBudget)
         catalog = Catalog(merging: sources, style: style, after: catalog)
     }
 
-    /// Tells the hosts, once, if what they last got is not what they would get now.
+    /// Tells the hosts, once per kind, if what they last got is not what they would get now.
     func announce() {
-        let revision = presentCatalog.revision
+        let catalog = presentCatalog
         for host in hosts.values where host.machine.isOpen {
-            // A host that never asked for the list has nothing to throw away.
-            guard let listed = host.listedRevision, listed != revision else { continue }
-            host.listedRevision = revision
-            host.send(line: Composition.notification(.toolsListChanged))
+            var methods: [Method] = []
+            for kind in FeatureKind.allCases {
+                // A host that never asked for the list has nothing to throw away.
+                guard let listed = host.listedRevisions[kind], listed != catalog[kind].revision else { continue }
+                host.listedRevisions[kind] = catalog[kind].revision
+                if !methods.contains(kind.changedMethod) { methods.append(kind.changedMethod) }
+            }
+            for method in methods { host.send(line: Composition.notification(method)) }
         }
     }
 
@@ -50,34 +54,47 @@ extension Aggregator {
 
     /// A request that what is still starting may answer differently.
     struct EarlyRequest {
+        enum Wish {
+            case list(FeatureKind)
+            /// Something that no server has yet.
+            case message(Message)
+        }
+
         var request: HostRequest
-        /// The call; `nil` for a list.
-        var call: Message?
+        var wish: Wish
     }
 
-    /// Answers `tools/list`. Only the first ones wait, for servers that are starting for the first time.
-    func list(_ request: HostRequest, host: HostConnection) {
-        guard waitsForServers else { return answerList(request, host: host) }
-        waitForServers(EarlyRequest(request: request), host: host)
+    /// Answers a list request. Only the first ones wait, for servers that are starting for the first time.
+    func list(_ kind: FeatureKind, _ request: HostRequest, host: HostConnection) {
+        guard waitsForServers else { return answerList(kind, request, host: host) }
+        waitForServers(EarlyRequest(request: request, wish: .list(kind)), host: host)
+    }
+
+    /// Keeps a request for something that a server which is still starting may have.
+    /// - Returns: `false` if there is no such server, or too many requests wait already.
+    func waitForServers(_ message: Message, _ request: HostRequest, host: HostConnection) -> Bool {
+        guard waitsForServers, early.count < Limits.earlyRequests else { return false }
+        waitForServers(EarlyRequest(request: request, wish: .message(message)), host: host)
+        return true
     }
 
     /// Servers are starting for the first time, and lists may still wait for them.
-    var waitsForServers: Bool { !isListWaitOver && !areAllSettled }
+    private var waitsForServers: Bool { !isListWaitOver && !areAllSettled }
 
-    func waitForServers(_ early: EarlyRequest, host: HostConnection) {
+    private func waitForServers(_ early: EarlyRequest, host: HostConnection) {
         host.waiting[early.request.id] = .servers
         self.early.append(early)
         if options.limitsListWait, timers[.listWait] == nil { set(.listWait, after: config.settings.listWait) }
     }
 
-    private func answerList(_ request: HostRequest, host: HostConnection) {
-        let catalog = presentCatalog
-        host.listedRevision = catalog.revision
-        host.answer(request, line: Composition.result(id: request.id, catalog.toolsResult))
+    private func answerList(_ kind: FeatureKind, _ request: HostRequest, host: HostConnection) {
+        let list = presentCatalog[kind]
+        host.listedRevisions[kind] = list.revision
+        host.answer(request, line: Composition.result(id: request.id, list.result))
         answered(host)
     }
 
-    /// No list waits any longer, and no call for a tool that may still come.
+    /// No list waits any longer, and no request for something that may still come.
     func endListWait() {
         isListWaitOver = true
         cancel(.listWait)
@@ -86,23 +103,22 @@ extension Aggregator {
         for request in requests { proceed(request) }
     }
 
-    /// A server got ready: calls that waited for its tools go out.
-    func callEarlyTools() {
+    /// A server got ready: what waited for it goes out. What still nobody has comes back here.
+    func dispatchEarlyRequests() {
         let waiting = early
         early = []
         for request in waiting {
-            if let call = request.call, (try? presentCatalog.route(call.places[.name], in: call)) != nil {
-                proceed(request)
-            } else {
-                early.append(request)
-            }
+            if case .message = request.wish { proceed(request) } else { early.append(request) }
         }
     }
 
     private func proceed(_ early: EarlyRequest) {
         guard let host = hosts[early.request.connection] else { return }
         host.waiting[early.request.id] = nil
-        if let call = early.call { self.call(call, early.request, host: host) } else { answerList(early.request, host: host) }
+        switch early.wish {
+        case .list(let kind): answerList(kind, early.request, host: host)
+        case .message(let message): dispatch(message, early.request, host: host)
+        }
     }
 
     // MARK: Settling
@@ -117,7 +133,7 @@ extension Aggregator {
     /// This server became ready, or failed.
     func settled(_ downstream: Downstream) {
         if replacements[downstream.key] == downstream.id { takeOver(downstream) }
-        guard areAllSettled else { return callEarlyTools() }
+        guard areAllSettled else { return dispatchEarlyRequests() }
         endListWait()
         resumeSettledWaiters()
     }

@@ -17,10 +17,12 @@ final class Downstream {
     /// What runs now, or is being ended; `nil` between two launches.
     var child: Child?
     var launches = 0
-    /// Its tools, from the last list that could be read. Kept while it restarts.
-    var tools: [ToolDefinition] = []
-    /// Calls that came while it was starting.
-    var queue: Deque<(request: HostRequest, message: Message)> = []
+    /// What it offers, from the last lists that could be read. Kept while it restarts.
+    var features: [FeatureKind: [FeatureDefinition]] = [:]
+    /// Requests that came while it was starting.
+    var queue: Deque<(request: HostRequest, message: Message, purpose: ForwardedRequest.Purpose)> = []
+    /// What it asked hosts, by its own ids: the host, and our id of the question there.
+    var questions: [RequestID: (host: HostConnectionID, id: Int)] = [:]
     /// When the earliest of its calls times out; no timer runs if `nil`.
     var nextExpiry: Instant?
 
@@ -66,5 +68,5 @@ final class Downstream {
     var key: String { config.key }
 
     /// Nothing of it is left to wait for.
-    var isIdle: Bool { queue.isEmpty && machine.callsInFlight == 0 }
+    var isIdle: Bool { queue.isEmpty && machine.requestsInFlight == 0 }
 }

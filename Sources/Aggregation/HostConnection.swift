@@ -22,6 +22,21 @@ final class HostConnection {
         case queued(DownstreamID)
     }
 
+    struct Read {
+        var message: Message
+        var candidates: [DownstreamID]
+    }
+
+    /// A question of a server: roots, sampling or elicitation.
+    struct Question: Sendable {
+        var downstream: DownstreamID
+        /// The server's own id of it.
+        var id: RequestID
+        var method: Method
+        /// The token the server wants progress under, as JSON text.
+        var progressToken: String?
+    }
+
     /// The answers of a batch, which leave together.
     struct Batch {
         var missing: Int
@@ -34,8 +49,12 @@ final class HostConnection {
     var waiting: [RequestID: Waiting] = [:]
     var batches: [Int: Batch] = [:]
     private var batchCount = 0
-    /// The revision of the catalog it last got a list of; `nil` if it never asked.
-    var listedRevision: Int?
+    /// The revisions of the lists it last got; none of those it never asked for.
+    var listedRevisions: [FeatureKind: Int] = [:]
+    /// Reads of resources whose owner is not known: the servers to ask next.
+    var reads: [RequestID: Read] = [:]
+    /// What servers asked it, and it has not answered.
+    var questions = RequestTable<Question>()
     /// It will send nothing more.
     var isInputClosed = false
     /// It will get nothing more either.

@@ -1,5 +1,6 @@
 package import JSONRPC
-package import NIOCore
+package import MCPProtocol
+import NIOCore
 
 /// What one downstream brings into the catalog.
 package struct CatalogSource: Sendable {
@@ -7,120 +8,137 @@ package struct CatalogSource: Sendable {
     /// The server's key in the config file.
     package var key: String
     package var rules: ExposureRules
-    package var tools: [ToolDefinition]
+    package var features: [FeatureKind: [FeatureDefinition]]
 
-    package init(downstream: DownstreamID, key: String, rules: ExposureRules, tools: [ToolDefinition]) {
+    package init(downstream: DownstreamID, key: String, rules: ExposureRules, features: [FeatureKind: [FeatureDefinition]]) {
         self.downstream = downstream
         self.key = key
         self.rules = rules
-        self.tools = tools
+        self.features = features
     }
 }
 
-/// Where a call goes.
-package struct Route: Sendable {
-    package let downstream: DownstreamID
-    package let tool: ToolName
-    /// The tool's own name as JSON text, as its downstream wrote it.
-    package let toolJSON: String
-    package let isRepeatable: Bool
-}
-
-/// The host asked for a tool that no server offers.
-package struct UnknownTool: Error, Hashable, Sendable, CustomStringConvertible {
+/// The host asked for something that no server offers.
+package struct UnknownFeature: Error, Hashable, Sendable, CustomStringConvertible {
+    package let kind: FeatureKind
     package let name: String
     /// What may have been meant, the likeliest first.
     package let suggestions: [String]
 
     package var description: String {
-        guard let first = suggestions.first else { return "Unknown tool: \(name)" }
+        let text = "Unknown \(kind.noun): \(name)"
+        guard let first = suggestions.first else { return text }
         let others = suggestions.dropFirst().map { "'\($0)'" }
-        return "Unknown tool: \(name). Did you mean \((["'\(first)'"] + others).joined(separator: " or "))?"
+        return "\(text). Did you mean \((["'\(first)'"] + others).joined(separator: " or "))?"
     }
 }
 
-/// The merged tools of all servers with their routes. A value: a change makes a new one.
+/// The merged features of all servers with their routes. A value: a change makes a new one.
 package struct Catalog: Sendable {
-    package struct Tool: Sendable {
-        package let name: ExposedToolName
-        package let definition: ToolDefinition
-        package let downstream: DownstreamID
-        /// The key of its server in the config file.
-        package let server: String
-    }
+    private let lists: [MergedList]
+    private let templates: [(template: URITemplate, downstream: DownstreamID)]
 
-    /// Counts the different merged lists this process has had; equal numbers mean byte-identical lists.
-    package let revision: Int
-    /// In the order of the config file, each server's in its own.
-    package let tools: [Tool]
-    /// The answer to `tools/list`, made once: `{"tools":[…]}`.
-    package let toolsResult: ByteBuffer
-    private let routes: [Route]
-    private let table: NameTable
+    package static let empty = Catalog(lists: FeatureKind.allCases.map { MergedList($0, entries: [], after: nil) })
 
-    package static let empty = Catalog(revision: 0, tools: [])
+    package subscript(kind: FeatureKind) -> MergedList { lists[kind.rawValue] }
 
     /// Merges what the downstreams offer.
-    ///
-    /// The first to claim a name gets it: names that need no change before all others, then in the order of the config file. A name
-    /// that is too long, or taken (case does not count: some hosts fold it), is cut and gets a hash of server key and tool name.
     /// - Parameters:
     ///   - sources: in the order of the config file.
     ///   - previous: the catalog that this one replaces.
     package init(merging sources: [CatalogSource], style: NameStyle, after previous: Catalog) {
-        var offers: [(source: CatalogSource, tool: ToolDefinition, candidate: NameCandidate)] = []
-        for source in sources {
-            var seen: Set<ToolName> = []  // a server that lists one tool twice has one tool
-            for tool in source.tools where source.rules.offers(tool.name) && seen.insert(tool.name).inserted {
-                offers.append((source, tool, NameCandidate(server: source.key, tool: tool.name, rules: source.rules, style: style)))
+        self.init(
+            lists: FeatureKind.allCases.map { kind in
+                let offers = Self.offers(of: kind, from: sources)
+                let names =
+                    switch kind {
+                    case .tools, .prompts: Self.prefixedNames(for: offers, kind: kind, style: style)
+                    case .resources, .templates: Self.uris(of: offers)
+                    }
+                let entries = zip(names, offers).compactMap { name, offer in
+                    name.map {
+                        MergedList.Entry(
+                            name: ExposedName(text: $0), definition: offer.definition, downstream: offer.source.downstream,
+                            server: offer.source.key)
+                    }
+                }
+                return MergedList(kind, entries: entries, after: previous[kind])
+            })
+    }
+
+    private init(lists: [MergedList]) {
+        self.lists = lists
+        templates = lists[FeatureKind.templates.rawValue].entries.map { (URITemplate($0.definition.name.text), $0.downstream) }
+    }
+
+    // MARK: Routes
+
+    /// Finds the downstream that has the tool or prompt named in a request.
+    ///
+    /// - Parameter name: the place of the name in `message`.
+    /// - Returns: the server, and the name by which that server knows it.
+    /// - Throws: ``UnknownFeature`` if no server offers it. The host receives JSON-RPC error -32602 (2025-11-25, server/tools, "Error
+    ///   Handling"), not a tool result with `isError`.
+    package func route(_ kind: FeatureKind, _ name: Place, in message: Message) throws(UnknownFeature) -> Route {
+        if let found = message.withPlainString(name, { self[kind].route($0) }), let route = found { return route }
+        // With escapes in it, or unknown: the slow way decides.
+        return try route(kind, message.string(name) ?? "")
+    }
+
+    /// - Throws: ``UnknownFeature`` as above.
+    package func route(_ kind: FeatureKind, _ name: String) throws(UnknownFeature) -> Route {
+        var text = name
+        if let route = text.withUTF8({ self[kind].route(UnsafeRawBufferPointer($0)) }) { return route }
+        let names = self[kind].entries.map(\.name.text)
+        throw UnknownFeature(kind: kind, name: name, suggestions: NearestNames.suggestions(for: name, among: names))
+    }
+
+    /// The server that lists the resource.
+    package func owner(ofResource uri: String) -> DownstreamID? { try? route(.resources, uri).downstream }
+
+    /// The servers with a template that the URI may have been made from, the likeliest first.
+    package func owners(byTemplate uri: String) -> [DownstreamID] {
+        var found: [DownstreamID] = []
+        for isStrict in [true, false] {
+            for (template, downstream) in templates where !found.contains(downstream) && template.matches(uri, strictly: isStrict) {
+                found.append(downstream)
             }
+        }
+        return found
+    }
+
+    // MARK: Merging
+
+    private typealias Offer = (source: CatalogSource, definition: FeatureDefinition)
+
+    private static func offers(of kind: FeatureKind, from sources: [CatalogSource]) -> [Offer] {
+        var offers: [Offer] = []
+        for source in sources {
+            var seen: Set<OwnName> = []  // a server that lists one thing twice has one thing
+            for definition in source.features[kind] ?? [] where seen.insert(definition.name).inserted {
+                if kind == .tools, !source.rules.offers(definition.name) { continue }
+                offers.append((source, definition))
+            }
+        }
+        return offers
+    }
+
+    /// The first to claim a name gets it: names that need no change before all others, then in the order of the config file. A name
+    /// that is too long, or taken (case does not count: some hosts fold it), is cut and gets a hash of server key and own name.
+    private static func prefixedNames(for offers: [Offer], kind: FeatureKind, style: NameStyle) -> [String?] {
+        let candidates = offers.map { offer in
+            var rules = offer.source.rules
+            if kind != .tools { rules.rename = [:] }
+            return NameCandidate(server: offer.source.key, own: offer.definition.name, rules: rules, style: style)
         }
         var taken: Set<String> = []
-        var names = [String](repeating: "", count: offers.count)
+        var names = [String?](repeating: nil, count: offers.count)
         for verbatim in [true, false] {
-            for (index, offer) in offers.enumerated() where offer.candidate.isVerbatim == verbatim {
-                names[index] = Self.claim(offer.candidate, style: style, taken: &taken)
+            for (index, candidate) in candidates.enumerated() where candidate.isVerbatim == verbatim {
+                names[index] = claim(candidate, style: style, taken: &taken)
             }
         }
-        let tools = zip(names, offers).map { name, offer in
-            Tool(name: ExposedToolName(text: name), definition: offer.tool, downstream: offer.source.downstream, server: offer.source.key)
-        }
-        let merged = Catalog(revision: previous.revision + 1, tools: tools)
-        self = merged.toolsResult == previous.toolsResult ? Catalog(revision: previous.revision, tools: tools) : merged
-    }
-
-    private init(revision: Int, tools: [Tool]) {
-        self.revision = revision
-        self.tools = tools
-        toolsResult = Self.list(tools)
-        routes = tools.map {
-            Route(
-                downstream: $0.downstream, tool: $0.definition.name, toolJSON: $0.definition.nameJSON,
-                isRepeatable: $0.definition.isRepeatable)
-        }
-        table = NameTable(tools.map(\.name.text))
-    }
-
-    /// The part of the list that comes from one server, in the form of the answer to `tools/list`.
-    package func toolsResult(of server: String) -> ByteBuffer { Self.list(tools.filter { $0.server == server }) }
-
-    /// Finds the downstream that answers a call to the tool named in a `tools/call`.
-    ///
-    /// - Parameter name: the place of `params.name` in `message`.
-    /// - Returns: the server, and the name by which that server knows the tool.
-    /// - Throws: ``UnknownTool`` if no server offers it. The host receives JSON-RPC error -32602 (2025-11-25, server/tools, "Error
-    ///   Handling"), not a tool result with `isError`.
-    package func route(_ name: Place, in message: Message) throws(UnknownTool) -> Route {
-        if let found = message.withPlainString(name, { table.position(of: $0) }), let position = found { return routes[position] }
-        // With escapes in it, or unknown: the slow way decides.
-        return try route(message.string(name) ?? "")
-    }
-
-    /// - Throws: ``UnknownTool`` as above.
-    package func route(_ name: String) throws(UnknownTool) -> Route {
-        var text = name
-        if let position = text.withUTF8({ table.position(of: UnsafeRawBufferPointer($0)) }) { return routes[position] }
-        throw UnknownTool(name: name, suggestions: NearestNames.suggestions(for: name, among: tools.map(\.name.text)))
+        return names
     }
 
     private static func claim(_ candidate: NameCandidate, style: NameStyle, taken: inout Set<String>) -> String {
@@ -134,19 +152,9 @@ package struct Catalog: Sendable {
         }
     }
 
-    private static func list(_ tools: [Tool]) -> ByteBuffer {
-        var buffer = ByteBuffer()
-        buffer.reserveCapacity(tools.reduce(16) { $0 + $1.definition.json.readableBytes + $1.name.text.utf8.count + 4 })
-        buffer.writeStaticString("{\"tools\":[")
-        for (index, tool) in tools.enumerated() {
-            if index > 0 { buffer.writeInteger(UInt8(ascii: ",")) }
-            let json = tool.definition.json
-            let name = tool.definition.namePlace.range
-            buffer.writeBytes(json.readableBytesView.prefix(name.lowerBound))
-            buffer.writeString("\"\(tool.name.text)\"")
-            buffer.writeBytes(json.readableBytesView.dropFirst(name.upperBound))
-        }
-        buffer.writeStaticString("]}")
-        return buffer
+    /// URIs are left alone. Of two servers with the same one the first has it: a host that asks for it cannot say which it means.
+    private static func uris(of offers: [Offer]) -> [String?] {
+        var taken: Set<String> = []
+        return offers.map { taken.insert($0.definition.name.text).inserted ? $0.definition.name.text : nil }
     }
 }

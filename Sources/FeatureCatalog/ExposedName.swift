@@ -30,7 +30,7 @@ package struct ExposureRules: Hashable, Sendable {
         self.rename = rename
     }
 
-    package func offers(_ name: ToolName) -> Bool {
+    package func offers(_ name: OwnName) -> Bool {
         include.contains { Glob.matches($0, name.text) } && !exclude.contains { Glob.matches($0, name.text) }
     }
 }
@@ -43,10 +43,10 @@ struct NameCandidate {
     let isVerbatim: Bool
     private let identity: String
 
-    /// - Parameter server: the server's key in the config file. With the tool's own name it is what the hash is made of, so that
+    /// - Parameter server: the server's key in the config file. With its own name it is what the hash is made of, so that
     ///   another server never changes it.
-    init(server: String, tool: ToolName, rules: ExposureRules, style: NameStyle) {
-        let wanted = rules.rename[tool.text] ?? tool.text
+    init(server: String, own: OwnName, rules: ExposureRules, style: NameStyle) {
+        let wanted = rules.rename[own.text] ?? own.text
         var allowed = String(String.UnicodeScalarView(wanted.unicodeScalars.map { $0.isAllowedInName ? $0 : "_" }))
         if !rules.prefix.isEmpty {
             allowed = rules.prefix + style.separator + allowed
@@ -55,7 +55,7 @@ struct NameCandidate {
         }
         plain = allowed
         isVerbatim = allowed.utf8.count <= style.budget && allowed.hasSuffix(wanted)
-        identity = server + "\u{0}" + tool.text
+        identity = server + "\u{0}" + own.text
     }
 
     /// The plain name cut to make room for a hash of the raw identity.

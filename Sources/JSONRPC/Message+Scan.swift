@@ -33,7 +33,7 @@ extension Message {
 /// The single pass over a message: grammar, UTF-8, depth, and the places of the members that ``Message/Places`` names.
 struct MessageScan {
     /// An object whose members we look at.
-    enum Level { case envelope, params, result, meta }
+    enum Level { case envelope, params, result, ref, meta }
 
     private var scanner: Scanner
     private let text: UnsafeRawBufferPointer
@@ -180,7 +180,7 @@ struct MessageScan {
         case (false, false, false): return refuse("it has neither 'method' nor 'result' nor 'error'")
         default: return refuse("it has more than one of 'method', 'result' and 'error'")
         }
-        return .success(Message(bytes: bytes, kind: kind, places: places, hasLineBreaks: scanner.sawLineBreak))
+        return .success(Message(bytes: bytes, kind: kind, places: places, hasLineBreaks: scanner.sawLineBreak, mentionsURI: scanner.sawURI))
     }
 
     // MARK: Keys
@@ -223,15 +223,23 @@ extension MessageScan.Level {
             }
         case .params:
             switch key.count {
+            case 3: key.equals("uri") ? .uri : key.equals("ref") ? .ref : nil
             case 4: key.equals("name") ? .name : nil
             case 5: key.equals("_meta") ? .meta : key.equals("level") ? .level : nil
             case 6: key.equals("cursor") ? .cursor : key.equals("logger") ? .logger : nil
+            case 7: key.equals("message") ? .message : nil
             case 9: key.equals("arguments") ? .arguments : key.equals("requestId") ? .requestID : nil
             case 13: key.equals("progressToken") ? .progressToken : nil
             case 15: key.equals("protocolVersion") ? .protocolVersion : nil
             default: nil
             }
         case .result: key.equals("_meta") ? .meta : nil
+        case .ref:
+            switch key.count {
+            case 3: key.equals("uri") ? .refURI : nil
+            case 4: key.equals("name") ? .refName : key.equals("type") ? .refType : nil
+            default: nil
+            }
         case .meta:
             switch key.count {
             case 13: key.equals("progressToken") ? .metaProgressToken : nil
@@ -245,8 +253,9 @@ extension MessageScan.Level {
     fileprivate func level(inside member: Message.Member) -> MessageScan.Level? {
         switch self {
         case .envelope: member == .params ? .params : member == .result ? .result : nil
-        case .params, .result: member == .meta ? .meta : nil
-        case .meta: nil
+        case .params: member == .meta ? .meta : member == .ref ? .ref : nil
+        case .result: member == .meta ? .meta : nil
+        case .ref, .meta: nil
         }
     }
 }

@@ -11,14 +11,16 @@ package struct Message: Sendable {
         // The envelope.
         case jsonrpc, id, method, params, result, error
         // Members of `params`.
-        case name, arguments, cursor, level, logger, requestID, progressToken, protocolVersion
+        case name, uri, arguments, cursor, level, logger, message, requestID, progressToken, protocolVersion
+        // `ref` of `params`, and its members.
+        case ref, refType, refName, refURI
         // `_meta` of `params` or of `result`, and its members.
         case meta, metaProgressToken, metaProtocolVersion
     }
 
     /// Where each ``Member`` stands.
     package struct Places: Sendable {
-        private var places = InlineArray<17, Place>(repeating: .absent)
+        private var places = InlineArray<23, Place>(repeating: .absent)
 
         package subscript(member: Member) -> Place {
             get { places[member.rawValue] }
@@ -31,6 +33,8 @@ package struct Message: Sendable {
     package let places: Places
     /// Whether a raw line break stands between its tokens: it must be taken out before the message can be a stdio line.
     package let hasLineBreaks: Bool
+    /// Whether a member `uri` stands somewhere in its payload: it may name a resource.
+    package let mentionsURI: Bool
 
     /// The request this is, or the one it answers. `nil` for notifications, and for errors about a message nobody could read.
     package var id: RequestID? {

@@ -68,6 +68,8 @@ package struct Scanner {
     package private(set) var offset = 0
     /// Whether a raw CR or LF stood between tokens: such a text is no stdio line until they are removed.
     package private(set) var sawLineBreak = false
+    /// Whether an object inside the value had a member `uri`.
+    package private(set) var sawURI = false
     /// Whether the string or key scanned last holds an escape; if not, its bytes are its text.
     package private(set) var lastStringHasEscape = false
 
@@ -350,7 +352,8 @@ package struct Scanner {
         guard try beginContainer(depth: depth, until: UInt8(ascii: "}")) else { return }
         repeat {
             try skipWhitespace()
-            _ = try scanKey()
+            let key = try scanKey()
+            if key.end &- key.start == 3, UnsafeRawBufferPointer(rebasing: bytes[key.range]).equals("uri") { sawURI = true }
             try scanValue(depth: depth + 1)
         } while try continueContainer(until: UInt8(ascii: "}"))
     }

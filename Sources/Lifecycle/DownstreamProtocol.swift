@@ -3,23 +3,18 @@ package import MCPProtocol
 package import NIOCore
 package import Resilience
 
-/// Our side, as the client, of one connection to a downstream: handshake, tool lists, and the requests in flight.
+/// Our side, as the client, of one connection to a downstream: handshake, lists, and the requests in flight.
 ///
 /// A value: it returns what is to be done and does nothing itself. A connection that was lost gets a new one of these.
 package struct DownstreamProtocol: Sendable {
-    /// Pages of one tool list. A server that never ends its list would keep us asking for ever.
-    package static let pageLimit = 1_000
-    /// Tools of one server.
-    package static let toolLimit = 20_000
-
     package enum Phase: Hashable, Sendable {
         /// Nothing was sent; can go to initializing.
         case idle
-        /// `initialize` was sent; can go to listing, or to ready if the server has no tools.
+        /// `initialize` was sent; can go to listing, or to ready if the server has nothing to list.
         case initializing
-        /// The first tool list is being read; can go to ready.
+        /// The first lists are being read; can go to ready.
         case listing
-        /// Calls may be sent; final.
+        /// Requests may be sent; final.
         case ready
     }
 
@@ -29,21 +24,28 @@ package struct DownstreamProtocol: Sendable {
         package var capabilities: ServerCapabilities
         package var name: String
         package var version: String
+        package var instructions: String?
     }
 
     package enum Action: Sendable {
         case send([ByteBuffer])
-        /// These are the server's tools now. The first time it means that calls may be sent.
-        case tools([RawTool], send: [ByteBuffer])
-        /// The list could not be read, for this reason; tools known before stay. The first time it means ready without tools.
-        case listFailed(String, send: [ByteBuffer])
-        /// The message answers this call.
-        case answer(ForwardedCall)
-        /// The message is progress of this call, for which the host has a token.
-        case progress(ForwardedCall, token: String)
+        /// These are the server's features of this kind now, each an element of the list's result.
+        case listed(FeatureKind, [JSONView], then: [ByteBuffer])
+        /// The list could not be read, for this reason; what was known before stays.
+        case listFailed(FeatureKind, String, then: [ByteBuffer])
+        /// The message answers this request.
+        case answer(ForwardedRequest)
+        /// The message is progress of this request, for which the host has a token.
+        case progress(ForwardedRequest, token: String)
         /// The message is a log message of the server.
         case log
-        /// The answer to a call that was cancelled, or given up.
+        /// The server asks for something that only a host can give.
+        case ask(RequestID, Method)
+        /// The server takes its question back.
+        case withdraw(RequestID)
+        /// The message tells of a resource, or of an elicitation: hosts that asked for that are told.
+        case notify(Method)
+        /// The answer to a request that was cancelled, or given up.
         case late
         /// The server cannot be used, for this reason.
         case unusable(String)
@@ -51,33 +53,27 @@ package struct DownstreamProtocol: Sendable {
         case ignore(String)
     }
 
-    /// A tool as it came, an element of `result.tools`.
-    package typealias RawTool = JSONView
-
     private enum Waiting: Sendable {
         case initialize
-        case tools(page: Int, deadline: Instant)
-        case level
-        case call(ForwardedCall, deadline: Instant)
+        case list(FeatureKind, deadline: Instant)
+        /// Something whose answer only matters if it is a refusal.
+        case own(Method)
+        case forwarded(ForwardedRequest, deadline: Instant)
         /// Cancelled or given up: its answer, if it still comes, goes nowhere. Forgotten after `until`.
         case abandoned(until: Instant)
     }
 
-    /// How long one page of a tool list may take. The first list is bounded by the server's start-up time as well.
+    /// How long one page of a list may take. The first lists are bounded by the server's start-up time as well.
     package static let listTimeout = Duration.seconds(30)
     /// How long we remember a request that was given up, so that its late answer is recognised.
     package static let memoryOfAbandoned = Duration.seconds(300)
 
     package private(set) var phase = Phase.idle
     package private(set) var introduction: Introduction?
-    /// Answers that came after their call was cancelled or given up.
+    /// Answers that came after their request was cancelled or given up.
     package private(set) var lateAnswers = 0
     private var requests = RequestTable<Waiting>()
-    private var collected: [RawTool] = []
-    private var cursors: Set<String> = []
-    private var isListing = false
-    /// The list changed while it was being read: read it once more.
-    private var listAgain = false
+    private var readers: [FeatureKind: ListReader] = [:]
     /// What the host last set, or wants set as soon as we may.
     private var level: LogLevel?
     private let identity: HostProtocol.Identity
@@ -87,22 +83,31 @@ package struct DownstreamProtocol: Sendable {
         self.level = level
     }
 
-    /// Calls sent and not answered.
-    package var callsInFlight: Int {
+    /// Requests of hosts, sent and not answered.
+    package var requestsInFlight: Int {
         requests.entries.reduce(0) { count, waiting in
-            if case .call = waiting.entry { count + 1 } else { count }
+            if case .forwarded = waiting.entry { count + 1 } else { count }
+        }
+    }
+
+    /// The host whose request was sent last and is not answered: on stdio a server does not say for which request it asks.
+    package var newestRequest: ForwardedRequest? {
+        // Later ids are greater.
+        requests.entries.filter(\.entry.isForwarded).max { $0.id < $1.id }.flatMap { waiting in
+            if case .forwarded(let request, _) = waiting.entry { request } else { nil }
         }
     }
 
     // MARK: What we send
 
     /// The connection is open: the `initialize` to send.
-    package mutating func opened() -> ByteBuffer? {
+    /// - Parameter capabilities: what hosts can do for the server.
+    package mutating func opened(_ capabilities: ClientCapabilities) -> ByteBuffer? {
         guard phase == .idle, let id = requests.insert(.initialize) else { return nil }
         phase = .initializing
         let params = JSONWriter.object { params in
             params.member("protocolVersion", Revision.newestHandshake.rawValue)
-            params.object("capabilities") { _ in }
+            params.object("capabilities") { capabilities.write(to: &$0) }
             params.object("clientInfo") {
                 $0.member("name", identity.name)
                 $0.member("version", identity.version)
@@ -111,24 +116,29 @@ package struct DownstreamProtocol: Sendable {
         return Composition.request(id: id, .initialize, params: params)
     }
 
-    /// Takes a call that is about to be sent.
-    /// - Returns: the id to send it under, which is also the progress token to ask for; `nil` if too many calls are waiting.
-    package mutating func forward(_ call: ForwardedCall, now: Instant) -> Int? {
-        requests.insert(.call(call, deadline: call.deadline(from: now)))
+    /// Takes a request that is about to be sent.
+    /// - Returns: the id to send it under, which is also the progress token to ask for; `nil` if too many requests are waiting.
+    package mutating func forward(_ request: ForwardedRequest, now: Instant) -> Int? {
+        requests.insert(.forwarded(request, deadline: request.deadline(from: now)))
     }
 
-    /// Gives a call up. Its answer, should it come, is dropped.
-    /// - Returns: the call, if it was still in flight, so that the server has to be told.
-    package mutating func abandon(_ id: Int, now: Instant) -> ForwardedCall? {
-        guard case .call(let call, _) = requests[id] else { return nil }
+    /// Gives a request up. Its answer, should it come, is dropped.
+    /// - Returns: the request, if it was still in flight, so that the server has to be told.
+    package mutating func abandon(_ id: Int, now: Instant) -> ForwardedRequest? {
+        guard case .forwarded(let request, _) = requests[id] else { return nil }
         requests[id] = .abandoned(until: now.advanced(by: Self.memoryOfAbandoned))
-        return call
+        return request
     }
 
     /// - Returns: the request to send, if the server logs and we may ask it now; else it is sent as soon as we may.
     package mutating func setLevel(_ level: LogLevel) -> ByteBuffer? {
         self.level = level
         return phase == .ready ? levelRequest() : nil
+    }
+
+    /// A request of our own, whose answer only matters if it is a refusal.
+    package mutating func ask(_ method: Method, params: ByteBuffer) -> ByteBuffer? {
+        requests.insert(.own(method)).map { Composition.request(id: $0, method, params: params) }
     }
 
     /// The notification that tells the server we gave up on a request of ours.
@@ -152,11 +162,11 @@ package struct DownstreamProtocol: Sendable {
     }
 
     /// The peer sent something for this id that we cannot use.
-    /// - Returns: the call that will never be answered, if it was one.
-    package mutating func unusableAnswer(_ id: RequestID?) -> ForwardedCall? {
-        guard let id, let number = Int(id.text), case .call(let call, _) = requests[number] else { return nil }
+    /// - Returns: the request that will never be answered, if it was one of a host.
+    package mutating func unusableAnswer(_ id: RequestID?) -> ForwardedRequest? {
+        guard let id, let number = Int(id.text), case .forwarded(let request, _) = requests[number] else { return nil }
         _ = requests.remove(number)
-        return call
+        return request
     }
 
     private mutating func answer(_ message: Message, now: Instant) -> Action {
@@ -164,20 +174,20 @@ package struct DownstreamProtocol: Sendable {
             return .ignore("an answer to a request it was never sent (id \(message.id?.text.prefix(40) ?? "none"))")
         }
         switch waiting {
-        case .call(let call, _): return .answer(call)
+        case .forwarded(let request, _): return .answer(request)
         case .abandoned:
             lateAnswers += 1
             return .late
-        case .level:
-            guard message.kind == .error else { return .ignore("its answer to 'logging/setLevel'") }
-            return .ignore("its refusal of 'logging/setLevel': \(errorText(message))")
+        case .own(let method):
+            guard message.kind == .error else { return .ignore("its answer to '\(method.rawValue)'") }
+            return .ignore("its refusal of '\(method.rawValue)': \(message.errorSummary.text)")
         case .initialize: return initialized(message, now: now)
-        case .tools(let page, _): return listed(message, page: page, now: now)
+        case .list(let kind, _): return listed(kind, message, now: now)
         }
     }
 
     private mutating func initialized(_ message: Message, now: Instant) -> Action {
-        guard message.kind == .result else { return .unusable("it refused 'initialize': \(errorText(message))") }
+        guard message.kind == .result else { return .unusable("it refused 'initialize': \(message.errorSummary.text)") }
         let result = message.view(message.places[.result])
         guard let asked = result["protocolVersion"]?.string else {
             return .unusable("its answer to 'initialize' names no protocol version")
@@ -185,118 +195,110 @@ package struct DownstreamProtocol: Sendable {
         guard let revision = Revision(rawValue: asked), revision.era == .handshake else {
             return .unusable("it speaks MCP revision '\(asked.prefix(40))', which cannot be agreed on in 'initialize'")
         }
+        let capabilities = ServerCapabilities(result["capabilities"], revision: revision)
         introduction = Introduction(
-            revision: revision,
-            capabilities: ServerCapabilities(result["capabilities"]),
+            revision: revision, capabilities: capabilities,
             name: result["serverInfo"]?["name"]?.string ?? "",
-            version: result["serverInfo"]?["version"]?.string ?? "")
-        var messages = [Composition.notification(.initialized)]
-        guard introduction?.capabilities.tools == true else {
-            phase = .ready
-            if let request = levelRequest() { messages.append(request) }
-            return .tools([], send: messages)
-        }
+            version: result["serverInfo"]?["version"]?.string ?? "",
+            instructions: result["instructions"]?.string)
         phase = .listing
-        if let request = beginList(now: now) { messages.append(request) }
-        return .send(messages)
+        let messages = [Composition.notification(.initialized)] + capabilities.listed.compactMap { beginList($0, now: now) }
+        return .send(messages + becomeReadyIfListed())
     }
 
     private mutating func request(_ message: Message) -> Action {
         guard let id = message.id else { return .ignore("a request without an id") }
-        if message.method == .ping { return .send([Composition.result(id: id, Composition.emptyResult)]) }
-        return .send([Composition.error(id: id, .methodNotFound, "Method not found: \(message.methodName)")])
+        switch message.method {
+        case .ping: return .send([Composition.result(id: id, Composition.emptyResult)])
+        case .rootsList, .sample, .elicit: return message.method.map { .ask(id, $0) } ?? .ignore("")
+        default: return .send([Composition.error(id: id, .methodNotFound, "Method not found: \(message.methodName)")])
+        }
     }
 
     private mutating func notification(_ message: Message, now: Instant) -> Action {
         switch message.method {
         case .progress:
             // The token we gave it is our id of the request.
-            guard let id = message.integer(message.places[.progressToken]), case .call(let call, _) = requests[id] else {
+            guard let id = message.integer(message.places[.progressToken]), case .forwarded(let request, _) = requests[id] else {
                 return .ignore("progress of nothing that is in flight")
             }
-            requests[id] = .call(call, deadline: call.deadline(from: now))
-            guard let token = call.progressToken else { return .ignore("progress nobody asked for") }
-            return .progress(call, token: token)
+            requests[id] = .forwarded(request, deadline: request.deadline(from: now))
+            guard let token = request.progressToken else { return .ignore("progress nobody asked for") }
+            return .progress(request, token: token)
         case .message: return .log
-        case .toolsListChanged:
-            guard phase == .ready, introduction?.capabilities.tools == true else { return .ignore("a changed list before the first") }
-            guard !isListing else {
-                listAgain = true
-                return .ignore("another change while its list is being read")
+        case .cancelled:
+            guard message.places[.requestID].isPresent else { return .ignore("a cancellation without 'requestId'") }
+            return .withdraw(RequestID(text: message.text(message.places[.requestID])))
+        case .toolsListChanged: return changed([.tools], now: now)
+        case .promptsListChanged: return changed([.prompts], now: now)
+        case .resourcesListChanged: return changed([.resources, .templates], now: now)
+        case .resourcesUpdated: return .notify(.resourcesUpdated)
+        case .elicitationComplete: return .notify(.elicitationComplete)
+        default: return .ignore("an unknown notification '\(message.methodName.prefix(80))'")
+        }
+    }
+
+    // MARK: Lists
+
+    private mutating func changed(_ kinds: [FeatureKind], now: Instant) -> Action {
+        guard phase == .ready, let listed = introduction?.capabilities.listed else { return .ignore("a changed list before the first") }
+        return .send(kinds.filter(listed.contains).compactMap { beginList($0, now: now) })
+    }
+
+    private mutating func beginList(_ kind: FeatureKind, now: Instant) -> ByteBuffer? {
+        guard readers[kind, default: ListReader(kind)].begin() else { return nil }
+        guard let id = requests.insert(.list(kind, deadline: now.advanced(by: Self.listTimeout))) else {
+            readers[kind]?.giveUp()
+            return nil
+        }
+        return Composition.request(id: id, kind.listMethod)
+    }
+
+    private mutating func listed(_ kind: FeatureKind, _ message: Message, now: Instant) -> Action {
+        guard let step = readers[kind]?.received(message) else { return .ignore("an answer to a list nobody reads") }
+        switch step {
+        case .next(let cursor):
+            guard let id = requests.insert(.list(kind, deadline: now.advanced(by: Self.listTimeout))) else {
+                readers[kind]?.giveUp()
+                return .listFailed(kind, "too many requests are waiting", then: becomeReadyIfListed())
             }
-            return beginList(now: now).map { .send([$0]) } ?? .ignore("too many requests are waiting")
-        case .initialize, .ping, .discover, .toolsList, .toolsCall, .setLevel, .initialized, .cancelled, nil:
-            return .ignore("an unknown notification '\(message.methodName.prefix(80))'")
+            return .send([Composition.request(id: id, kind.listMethod, params: JSONWriter.object { $0.member("cursor", json: cursor) })])
+        case .complete(let features): return .listed(kind, features, then: becomeReadyIfListed() + readAgain(kind, now: now))
+        case .failed(let reason): return .listFailed(kind, reason, then: becomeReadyIfListed() + readAgain(kind, now: now))
         }
     }
 
-    // MARK: Tool lists
-
-    private mutating func beginList(now: Instant) -> ByteBuffer? {
-        collected = []
-        cursors = []
-        listAgain = false
-        guard let id = requests.insert(.tools(page: 1, deadline: now.advanced(by: Self.listTimeout))) else { return nil }
-        isListing = true
-        return Composition.request(id: id, .toolsList)
+    private mutating func readAgain(_ kind: FeatureKind, now: Instant) -> [ByteBuffer] {
+        guard readers[kind]?.isStale == true else { return [] }
+        return beginList(kind, now: now).map { [$0] } ?? []
     }
 
-    private mutating func listed(_ message: Message, page: Int, now: Instant) -> Action {
-        guard message.kind == .result else { return endList(failure: "it refused 'tools/list': \(errorText(message))", now: now) }
-        let result = message.view(message.places[.result])
-        guard let tools = result["tools"], tools.kind == .array else {
-            return endList(failure: "its answer to 'tools/list' has no array 'tools'", now: now)
-        }
-        collected += tools.elements
-        guard collected.count <= Self.toolLimit else { return endList(failure: "it lists more than \(Self.toolLimit) tools", now: now) }
-        // Only an absent or null cursor ends the list; an empty string is a cursor like any other.
-        guard let cursor = result["nextCursor"], cursor.kind != .null else { return endList(failure: nil, now: now) }
-        guard page < Self.pageLimit else { return endList(failure: "its tool list has more than \(Self.pageLimit) pages", now: now) }
-        guard cursors.insert(cursor.jsonText).inserted else { return endList(failure: "its tool list goes round in circles", now: now) }
-        guard let id = requests.insert(.tools(page: page + 1, deadline: now.advanced(by: Self.listTimeout))) else {
-            return endList(failure: "too many requests are waiting", now: now)
-        }
-        return .send([Composition.request(id: id, .toolsList, params: JSONWriter.object { $0.member("cursor", json: cursor.json) })])
-    }
-
-    private mutating func endList(failure: String?, now: Instant) -> Action {
-        isListing = false
-        var messages: [ByteBuffer] = []
-        if phase == .listing {
-            phase = .ready
-            if let request = levelRequest() { messages.append(request) }
-        }
-        let tools = collected
-        if listAgain, let request = beginList(now: now) { messages.append(request) }
-        collected = []
-        return failure.map { .listFailed($0, send: messages) } ?? .tools(tools, send: messages)
+    /// With the last of the first lists the server is ready.
+    private mutating func becomeReadyIfListed() -> [ByteBuffer] {
+        guard phase == .listing, !readers.values.contains(where: \.isReading) else { return [] }
+        phase = .ready
+        return levelRequest().map { [$0] } ?? []
     }
 
     private mutating func levelRequest() -> ByteBuffer? {
-        guard let level, introduction?.capabilities.logging == true, let id = requests.insert(.level) else { return nil }
-        return Composition.request(id: id, .setLevel, params: JSONWriter.object { $0.member("level", level.rawValue) })
-    }
-
-    private func errorText(_ message: Message) -> String {
-        let error = message.view(message.places[.error])
-        let text = error["message"]?.string ?? ""
-        return "\(text.prefix(200)) (\(error["code"]?.jsonText ?? "no code"))"
+        guard let level, introduction?.capabilities.logging == true else { return nil }
+        return ask(.setLevel, params: JSONWriter.object { $0.member("level", level.rawValue) })
     }
 
     // MARK: Ends
 
-    /// The calls whose time is over. They are abandoned with that; their server has to be told.
-    package mutating func expire(now: Instant) -> [(id: Int, call: ForwardedCall)] {
-        var expired: [(id: Int, call: ForwardedCall)] = []
+    /// The requests whose time is over. They are abandoned with that; their server has to be told.
+    package mutating func expire(now: Instant) -> [(id: Int, request: ForwardedRequest)] {
+        var expired: [(id: Int, request: ForwardedRequest)] = []
         var forgotten: [Int] = []
         for (id, waiting) in requests.entries {
             switch waiting {
-            case .call(let call, let deadline) where deadline <= now: expired.append((id, call))
+            case .forwarded(let request, let deadline) where deadline <= now: expired.append((id, request))
             case .abandoned(let until) where until <= now: forgotten.append(id)
-            case .tools(_, let deadline) where deadline <= now && phase == .ready:
+            case .list(let kind, let deadline) where deadline <= now && phase == .ready:
                 forgotten.append(id)
-                isListing = false
-            case .call, .abandoned, .initialize, .tools, .level: break
+                readers[kind]?.giveUp()
+            case .forwarded, .abandoned, .initialize, .list, .own: break
             }
         }
         for (id, _) in expired { _ = abandon(id, now: now) }
@@ -304,23 +306,36 @@ package struct DownstreamProtocol: Sendable {
         return expired
     }
 
+    /// A person is being asked: what the requests in flight have waited until now does not count.
+    package mutating func extendDeadlines(now: Instant) {
+        for (id, waiting) in Array(requests.entries) {
+            if case .forwarded(let request, _) = waiting { requests[id] = .forwarded(request, deadline: request.deadline(from: now)) }
+        }
+    }
+
     /// When ``expire(now:)`` will next have something to do.
     package var nextDeadline: Instant? {
         requests.entries.compactMap { waiting -> Instant? in
             switch waiting.entry {
-            case .call(_, let deadline): deadline
+            case .forwarded(_, let deadline): deadline
             case .abandoned(let until): until
-            case .tools(_, let deadline): phase == .ready ? deadline : nil
-            case .initialize, .level: nil
+            case .list(_, let deadline): phase == .ready ? deadline : nil
+            case .initialize, .own: nil
             }
         }.min()
     }
 
     /// The connection is gone.
-    /// - Returns: the calls that were sent and will never be answered.
-    package mutating func closed() -> [ForwardedCall] {
+    /// - Returns: the requests that were sent and will never be answered.
+    package mutating func closed() -> [ForwardedRequest] {
         requests.removeAll().compactMap { waiting in
-            if case .call(let call, _) = waiting { call } else { nil }
+            if case .forwarded(let request, _) = waiting { request } else { nil }
         }
+    }
+}
+
+extension DownstreamProtocol.Waiting {
+    fileprivate var isForwarded: Bool {
+        if case .forwarded = self { true } else { false }
     }
 }

@@ -34,9 +34,19 @@ package struct HostProtocol: Sendable {
         case begin(ByteBuffer)
         /// The host is ready for notifications.
         case opened
-        case listTools(RequestID)
-        /// Forward the message to the tool named in `params.name`.
-        case callTool(RequestID)
+        case list(FeatureKind, RequestID)
+        /// Forward the message to the tool or prompt named in `params.name`.
+        case forward(FeatureKind, RequestID)
+        /// Forward the message to the owner of the resource in `params.uri`.
+        case resource(Method, RequestID)
+        /// Forward the message to the owner of what `params.ref` names.
+        case complete(RequestID)
+        /// The message answers a question of ours, asked under this id.
+        case answered(Int)
+        /// The message is progress of an answer to our question of this id.
+        case progress(Int)
+        /// The host's roots have changed.
+        case rootsChanged
         /// Stop what the request of this id is doing; it gets no answer any more.
         case cancel(RequestID)
         /// Pass this level on to every server that logs, then answer with an empty result.
@@ -48,13 +58,16 @@ package struct HostProtocol: Sendable {
     package private(set) var session = Session.new
     /// The least severe level the host wants log messages of; `nil` if it never said.
     package private(set) var logLevel: LogLevel?
+    /// What it can do for servers.
+    package private(set) var capabilities = ClientCapabilities()
     private let identity: Identity
 
     package init(identity: Identity) { self.identity = identity }
 
     /// A connection of our own command line, which needs no handshake.
-    package init(openedWith revision: Revision, identity: Identity) {
+    package init(openedWith revision: Revision, capabilities: ClientCapabilities, identity: Identity) {
         self.identity = identity
+        self.capabilities = capabilities
         session = .open(revision)
     }
 
@@ -82,7 +95,7 @@ package struct HostProtocol: Sendable {
             guard let id = message.id else { return .ignore("a request without an id") }
             return request(message, id: id, inBatch: inBatch, instructions: instructions)
         case .notification: return notification(message)
-        case .result, .error: return .ignore("an answer to a request we never sent")
+        case .result, .error: return message.integerID.map { .answered($0) } ?? .ignore("an answer to a request we never sent")
         }
     }
 
@@ -112,28 +125,31 @@ package struct HostProtocol: Sendable {
             let revision = Revision.negotiated(asked: asked)
             session = .answered(revision)
             logLevel = nil
+            capabilities = ClientCapabilities(message.view(message.places[.params])["capabilities"], revision: revision)
             return .begin(Composition.result(id: id, initializeResult(revision, instructions: instructions())))
         case .ping: return .answer(Composition.result(id: id, Composition.emptyResult))
         // The stateless era's first request. "No such method" is how its hosts recognise a server to shake hands with.
         case .discover: return .answer(methodNotFound(message, id: id))
-        case .toolsList, .toolsCall, .setLevel, .initialized, .cancelled, .progress, .message, .toolsListChanged, nil: break
+        default: break
         }
         guard session != .new else {
             return .answer(Composition.error(id: id, .invalidRequest, "'\(message.methodName)' came before 'initialize'"))
         }
         switch method {
-        case .toolsList:
-            // All pages are one: no cursor was ever handed out, so any that comes is foreign.
-            let cursor = message.places[.cursor]
-            guard cursor.isAbsent || message.text(cursor) == "null" else {
-                return .answer(Composition.error(id: id, .invalidParams, "Unknown cursor"))
+        case .toolsList: return list(.tools, message, id: id)
+        case .promptsList: return list(.prompts, message, id: id)
+        case .resourcesList: return list(.resources, message, id: id)
+        case .templatesList: return list(.templates, message, id: id)
+        case .toolsCall: return needing(.name, "name", message, id: id) ?? .forward(.tools, id)
+        case .promptsGet: return needing(.name, "name", message, id: id) ?? .forward(.prompts, id)
+        case .resourcesRead: return needing(.uri, "uri", message, id: id) ?? .resource(.resourcesRead, id)
+        case .subscribe: return needing(.uri, "uri", message, id: id) ?? .resource(.subscribe, id)
+        case .unsubscribe: return needing(.uri, "uri", message, id: id) ?? .resource(.unsubscribe, id)
+        case .complete:
+            guard message.places[.refName].isPresent || message.places[.refURI].isPresent else {
+                return .answer(Composition.error(id: id, .invalidParams, "'completion/complete' needs 'ref' with 'name' or 'uri'"))
             }
-            return .listTools(id)
-        case .toolsCall:
-            guard message.string(message.places[.name]) != nil else {
-                return .answer(Composition.error(id: id, .invalidParams, "'tools/call' needs 'name', a string"))
-            }
-            return .callTool(id)
+            return .complete(id)
         case .setLevel:
             let text = message.string(message.places[.level])
             guard let level = text.flatMap(LogLevel.init(rawValue:)) else {
@@ -142,9 +158,23 @@ package struct HostProtocol: Sendable {
             }
             logLevel = level
             return .setLevel(id, level)
-        case .initialize, .ping, .discover, .initialized, .cancelled, .progress, .message, .toolsListChanged, nil:
-            return .answer(methodNotFound(message, id: id))
+        default: return .answer(methodNotFound(message, id: id))
         }
+    }
+
+    private func list(_ kind: FeatureKind, _ message: Message, id: RequestID) -> Action {
+        // All pages are one: no cursor was ever handed out, so any that comes is foreign.
+        let cursor = message.places[.cursor]
+        guard cursor.isAbsent || message.text(cursor) == "null" else {
+            return .answer(Composition.error(id: id, .invalidParams, "Unknown cursor"))
+        }
+        return .list(kind, id)
+    }
+
+    /// - Returns: the refusal of a request that lacks a member it cannot be routed without; `nil` if it has it.
+    private func needing(_ member: Message.Member, _ name: String, _ message: Message, id: RequestID) -> Action? {
+        if message.string(message.places[member]) != nil { return nil }
+        return .answer(Composition.error(id: id, .invalidParams, "'\(message.methodName)' needs '\(name)', a string"))
     }
 
     private mutating func notification(_ message: Message) -> Action {
@@ -156,8 +186,11 @@ package struct HostProtocol: Sendable {
         case .cancelled:
             guard message.places[.requestID].isPresent else { return .ignore("a cancellation without 'requestId'") }
             return .cancel(RequestID(text: message.text(message.places[.requestID])))
-        case .initialize, .ping, .discover, .toolsList, .toolsCall, .setLevel, .progress, .message, .toolsListChanged, nil:
-            return .ignore("an unknown notification '\(message.methodName)'")
+        case .progress:
+            guard let id = message.integer(message.places[.progressToken]) else { return .ignore("progress under a foreign token") }
+            return .progress(id)
+        case .rootsListChanged: return .rootsChanged
+        default: return .ignore("an unknown notification '\(message.methodName)'")
         }
     }
 
@@ -170,8 +203,13 @@ package struct HostProtocol: Sendable {
             result.member("protocolVersion", revision.rawValue)
             result.object("capabilities") {
                 // Servers come and go while the host stays, and capabilities cannot change later: so always, and always changing.
-                $0.object("tools") { $0.member("listChanged", true) }
+                for feature in ["prompts", "tools"] { $0.object(feature) { $0.member("listChanged", true) } }
+                $0.object("resources") {
+                    $0.member("subscribe", true)
+                    $0.member("listChanged", true)
+                }
                 $0.object("logging") { _ in }
+                if revision >= .v2025_03_26 { $0.object("completions") { _ in } }
             }
             result.object("serverInfo") {
                 $0.member("name", identity.name)

@@ -21,9 +21,17 @@ package struct HostRequest: Hashable, Sendable {
     }
 }
 
-/// A call on its way through us: whose it is, and how long it may take.
-package struct ForwardedCall: Sendable {
+/// A request on its way through us: whose it is, and how long it may take.
+package struct ForwardedRequest: Sendable {
+    /// What is asked of the server; it decides what the host is told if there is no answer.
+    package enum Purpose: Hashable, Sendable {
+        case tool, prompt, read, complete
+        case subscribe(uri: String)
+        case unsubscribe(uri: String)
+    }
+
     package var request: HostRequest
+    package var purpose: Purpose
     /// The token the host wants progress under, as JSON text; `nil` if it wants none.
     package var progressToken: String?
     /// How long the server may be silent; each progress notification starts this anew.
@@ -31,8 +39,9 @@ package struct ForwardedCall: Sendable {
     /// When it is over however much progress there is; `nil` for no such end.
     package var latest: Instant?
 
-    package init(request: HostRequest, progressToken: String?, idleTimeout: Duration, latest: Instant?) {
+    package init(request: HostRequest, purpose: Purpose, progressToken: String?, idleTimeout: Duration, latest: Instant?) {
         self.request = request
+        self.purpose = purpose
         self.progressToken = progressToken
         self.idleTimeout = idleTimeout
         self.latest = latest

@@ -1,35 +1,68 @@
 package import JSONRPC
 
 /// The methods and notifications of all revisions that a hop treats in a way of its own.
-package enum Method: String, Sendable {
+package enum Method: String, CaseIterable, Sendable {
     case initialize
     case ping
     case discover = "server/discover"
     case toolsList = "tools/list"
     case toolsCall = "tools/call"
+    case promptsList = "prompts/list"
+    case promptsGet = "prompts/get"
+    case resourcesList = "resources/list"
+    case templatesList = "resources/templates/list"
+    case resourcesRead = "resources/read"
+    case subscribe = "resources/subscribe"
+    case unsubscribe = "resources/unsubscribe"
+    case complete = "completion/complete"
     case setLevel = "logging/setLevel"
     case initialized = "notifications/initialized"
     case cancelled = "notifications/cancelled"
     case progress = "notifications/progress"
     case message = "notifications/message"
     case toolsListChanged = "notifications/tools/list_changed"
+    case promptsListChanged = "notifications/prompts/list_changed"
+    case resourcesListChanged = "notifications/resources/list_changed"
+    case resourcesUpdated = "notifications/resources/updated"
+    case rootsListChanged = "notifications/roots/list_changed"
+    case elicitationComplete = "notifications/elicitation/complete"
+    // Asked by servers.
+    case rootsList = "roots/list"
+    case sample = "sampling/createMessage"
+    case elicit = "elicitation/create"
 }
 
 extension Method {
     fileprivate init?(_ text: UnsafeRawBufferPointer) {
-        // A look at the length tells them apart; then one comparison decides. No string is made.
+        // A look at the length tells them apart; then one comparison, or two, decide. No string is made.
         switch text.count {
         case 4 where text.equals("ping"): self = .ping
         case 10 where text.equals("tools/call"): self = .toolsCall
         case 10 where text.equals("tools/list"): self = .toolsList
         case 10 where text.equals("initialize"): self = .initialize
+        case 10 where text.equals("roots/list"): self = .rootsList
+        case 11 where text.equals("prompts/get"): self = .promptsGet
+        case 12 where text.equals("prompts/list"): self = .promptsList
+        case 14 where text.equals("resources/list"): self = .resourcesList
+        case 14 where text.equals("resources/read"): self = .resourcesRead
         case 15 where text.equals("server/discover"): self = .discover
         case 16 where text.equals("logging/setLevel"): self = .setLevel
+        case 18 where text.equals("elicitation/create"): self = .elicit
+        case 19 where text.equals("completion/complete"): self = .complete
+        case 19 where text.equals("resources/subscribe"): self = .subscribe
         case 21 where text.equals("notifications/message"): self = .message
+        case 21 where text.equals("resources/unsubscribe"): self = .unsubscribe
         case 22 where text.equals("notifications/progress"): self = .progress
+        case 22 where text.equals("sampling/createMessage"): self = .sample
         case 23 where text.equals("notifications/cancelled"): self = .cancelled
+        case 24 where text.equals("resources/templates/list"): self = .templatesList
         case 25 where text.equals("notifications/initialized"): self = .initialized
+        case 31 where text.equals("notifications/resources/updated"): self = .resourcesUpdated
+        case 32 where text.equals("notifications/roots/list_changed"): self = .rootsListChanged
         case 32 where text.equals("notifications/tools/list_changed"): self = .toolsListChanged
+        case 34 where text.equals("notifications/prompts/list_changed"): self = .promptsListChanged
+        case 34 where text.equals("notifications/elicitation/complete"): self = .elicitationComplete
+        case 36 where text.equals("notifications/resources/list_changed"): self = .resourcesListChanged
         default: return nil
         }
     }

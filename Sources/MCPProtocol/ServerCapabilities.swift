@@ -3,21 +3,36 @@ package import JSONRPC
 /// What a downstream declared in its `InitializeResult`.
 package struct ServerCapabilities: Hashable, Sendable {
     package var tools = false
+    package var prompts = false
+    package var resources = false
+    /// `resources.subscribe`.
+    package var subscriptions = false
+    package var completions = false
     package var logging = false
 
-    package init(tools: Bool = false, logging: Bool = false) {
-        self.tools = tools
-        self.logging = logging
-    }
+    package init() {}
 
-    /// - Parameter view: the `capabilities` object; members it lacks count as not declared.
-    package init(_ view: JSONView?) {
+    /// - Parameters:
+    ///   - view: the `capabilities` object; members it lacks count as not declared.
+    ///   - revision: in 2024-11-05 completion could not be declared, so there it counts as possible.
+    package init(_ view: JSONView?, revision: Revision) {
+        completions = revision == .v2024_11_05
         for (name, value) in view?.members ?? [] where value.kind == .object {
             switch name {
             case "tools": tools = true
+            case "prompts": prompts = true
+            case "resources":
+                resources = true
+                subscriptions = value["subscribe"]?.boolean == true
+            case "completions": completions = true
             case "logging": logging = true
             default: break
             }
         }
+    }
+
+    /// What there are lists of.
+    package var listed: [FeatureKind] {
+        (tools ? [.tools] : []) + (prompts ? [.prompts] : []) + (resources ? [.resources, .templates] : [])
     }
 }

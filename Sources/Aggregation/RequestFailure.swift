@@ -1,5 +1,5 @@
 /// Why a call got no answer of its server: what a program may want to know of a result that we composed.
-package enum CallFailure: String, Sendable {
+package enum RequestFailure: String, Sendable {
     /// It was not sent; nothing has happened.
     case unavailable
     /// It was sent and not answered in time.

@@ -1,0 +1,128 @@
+import FeatureCatalog
+import JSONRPC
+import Lifecycle
+import MCPProtocol
+import NIOCore
+import Transports
+
+// What servers ask of hosts: roots, sampling, elicitation. The way of a request, the other way round.
+extension Aggregator {
+    /// Puts a server's question to the host whose request made it ask; never to another, and never to several.
+    func ask(_ message: Message, _ id: RequestID, _ method: Method, of downstream: Downstream) {
+        guard downstream.questions[id] == nil else {
+            return answer(id, of: downstream, .invalidRequest, "The id \(id) is in use by a question that is not answered yet")
+        }
+        guard downstream.questions.count < Limits.questions else {
+            return answer(id, of: downstream, .internalError, "More than \(Limits.questions) questions are waiting for their answers")
+        }
+        guard let host = hostToAsk(for: downstream) else {
+            return answer(id, of: downstream, .internalError, "No host is there that could be asked")
+        }
+        let params = message.places[.params].isPresent ? message.view(message.places[.params]) : nil
+        guard host.machine.capabilities.allows(method, params: params) else {
+            return answer(id, of: downstream, .methodNotFound, "The host does not support '\(method.rawValue)' of this kind")
+        }
+        let token = message.places[.metaProgressToken]
+        let question = HostConnection.Question(
+            downstream: downstream.id, id: id, method: method, progressToken: token.isPresent ? message.text(token) : nil)
+        guard let number = host.questions.insert(question) else {
+            return answer(id, of: downstream, .internalError, "Too many questions are waiting for the host")
+        }
+        downstream.questions[id] = (host.id, number)
+        var splice = Splice(message)
+        splice.replace(.id, with: .integer(number))
+        splice.replace(.metaProgressToken, with: .integer(number))
+        // The person sees one server, us: the text says which one asks.
+        if method == .elicit, let text = message.string(message.places[.message]) {
+            splice.replace(.message, with: .json(JSONString.encoded("[\(downstream.key)] \(text)")))
+        }
+        host.send(splice)
+    }
+
+    /// A server on stdio does not say for which of its requests it asks: the newest is the likeliest. Without one, any host will do
+    /// that is ready for it.
+    private func hostToAsk(for downstream: Downstream) -> HostConnection? {
+        let asking = downstream.machine.newestRequest.flatMap { hosts[$0.request.connection] }
+        return [asking].compactMap { $0 }.first { $0.machine.isOpen } ?? hosts.values.filter(\.machine.isOpen).min { $0.id.number < $1.id.number }
+    }
+
+    private func answer(_ id: RequestID, of downstream: Downstream, _ code: ErrorCode, _ text: String) {
+        downstream.child?.process.connection.send(line: Composition.error(id: id, code, text))
+    }
+
+    /// The host answered; the server that asked gets the answer under its own id.
+    func forwardHostAnswer(_ message: Message, to number: Int, host: HostConnection) {
+        guard let question = host.questions.remove(number) else { return debug("ignored from the host: an answer to a question never asked") }
+        guard let downstream = downstreams[question.downstream] else { return }
+        downstream.questions[question.id] = nil
+        downstream.machine.extendDeadlines(now: now)
+        var splice = Splice(message)
+        splice.replace(.id, with: .json(question.id.text))
+        downstream.child?.process.connection.send(splice)
+    }
+
+    func forwardHostProgress(_ message: Message, of number: Int, host: HostConnection) {
+        guard let question = host.questions[number], let token = question.progressToken else {
+            return debug("ignored from the host: progress of nothing that was asked")
+        }
+        var splice = Splice(message)
+        splice.replace(.progressToken, with: .json(token))
+        downstreams[question.downstream]?.child?.process.connection.send(splice)
+    }
+
+    // MARK: Taking back
+
+    /// The server does not want the answer any more.
+    /// - Parameter notice: its notification, whose reason the host gets to know.
+    func withdraw(_ id: RequestID, _ notice: Message, of downstream: Downstream) {
+        guard let (hostID, number) = downstream.questions.removeValue(forKey: id), let host = hosts[hostID] else {
+            return debug("server '\(downstream.key)': cancelled \(id), which it has not asked")
+        }
+        _ = host.questions.remove(number)
+        var splice = Splice(notice)
+        splice.replace(.requestID, with: .integer(number))
+        host.send(splice)
+    }
+
+    /// With the last request in flight its questions have lost their reason: the host stops asking, and the server hears so.
+    func withdrawOrphanedQuestions(of downstream: Downstream) {
+        guard downstream.machine.requestsInFlight == 0 else { return }
+        withdrawQuestions(of: downstream, reason: "the request that led to this question was cancelled")
+    }
+
+    /// Nobody answers its questions any more.
+    func withdrawQuestions(of downstream: Downstream, reason: String) {
+        let questions = downstream.questions
+        downstream.questions = [:]
+        for (id, (hostID, number)) in questions {
+            guard let host = hosts[hostID], let question = host.questions.remove(number) else { continue }
+            host.send(line: DownstreamProtocol.cancellation(of: number, reason: reason))
+            if question.method == .elicit {
+                let cancelled = JSONWriter.object { $0.member("action", "cancel") }
+                downstream.child?.process.connection.send(line: Composition.result(id: id, cancelled))
+            } else {
+                answer(id, of: downstream, .internalError, "It was taken back: \(reason)")
+            }
+        }
+    }
+
+    /// The host is gone, or began anew: it will not answer.
+    func forgetQuestions(to host: HostConnection) {
+        for (_, question) in Array(host.questions.entries) {
+            guard let downstream = downstreams[question.downstream] else { continue }
+            downstream.questions[question.id] = nil
+            answer(question.id, of: downstream, .internalError, "The host is gone")
+        }
+        _ = host.questions.removeAll()
+    }
+
+    // MARK: Notifications
+
+    /// The host's folders changed: servers that were told of them hear so.
+    func forwardRootsChanged(_ message: Message) {
+        guard clientCapabilities?.rootsListChanged == true else { return }
+        for downstream in downstreams.values where downstream.machine.phase == .ready {
+            downstream.child?.process.connection.send(Splice(message))
+        }
+    }
+}

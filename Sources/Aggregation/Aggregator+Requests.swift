@@ -1,0 +1,231 @@
+import ConfigFile
+import DequeModule
+import FeatureCatalog
+import JSONRPC
+import Lifecycle
+import MCPProtocol
+import NIOCore
+import OrderedCollections
+import Resilience
+import Transports
+
+// The way of a request: from the host to a server, and of its answer back.
+extension Aggregator {
+    /// Forwards a `tools/call` or `prompts/get` to whoever has what it names.
+    func forward(_ kind: FeatureKind, _ message: Message, _ request: HostRequest, host: HostConnection) {
+        let route: Route
+        do throws(UnknownFeature) {
+            route = try presentCatalog.route(kind, message.places[.name], in: message)
+        } catch {
+            if waitForServers(message, request, host: host) { return }
+            return host.answer(request, line: Composition.error(id: request.id, .invalidParams, "\(error)\(hintOfStarting)"))
+        }
+        guard let downstream = downstreams[route.downstream] else { return refuse(request, kind.purpose, "Its server is gone") }
+        deliver(message, request, kind.purpose, to: downstream, as: route.nameJSON, host: host)
+    }
+
+    /// Sends a request to its server, or keeps it until the server is ready.
+    /// - Parameter nameJSON: what the server calls the thing, where the host's name stands; `nil` to leave it.
+    func deliver(
+        _ message: Message, _ request: HostRequest, _ purpose: ForwardedRequest.Purpose, to downstream: Downstream, as nameJSON: String?,
+        host: HostConnection
+    ) {
+        guard downstream.life.isReady, let connection = downstream.child?.process.connection else {
+            return wait(message, request, purpose, for: downstream, host: host)
+        }
+        guard connection.backlog < Limits.serverBacklog else {
+            return refuse(request, purpose, "Server '\(downstream.key)' does not read what it is sent")
+        }
+        let token = message.places[.metaProgressToken]
+        let now = now
+        let forwarded = ForwardedRequest(
+            request: request,
+            purpose: purpose,
+            progressToken: token.isPresent ? message.text(token) : nil,
+            idleTimeout: downstream.config.timeout,
+            latest: downstream.config.maxTimeout.map { now.advanced(by: $0) })
+        guard let id = downstream.machine.forward(forwarded, now: now) else {
+            return refuse(request, purpose, "Server '\(downstream.key)' has too many requests in flight")
+        }
+        host.waiting[request.id] = .sent(downstream.id, id)
+        var splice = Splice(message)
+        splice.replace(.id, with: .integer(id))
+        if let nameJSON { splice.replace(purpose == .complete ? .refName : .name, with: .json(nameJSON)) }
+        splice.replace(.metaProgressToken, with: .integer(id))
+        connection.send(splice)
+        expectExpiry(of: downstream, within: forwarded.idleTimeout)
+    }
+
+    /// Keeps a request until its server is ready, or refuses it if that is not to be expected soon.
+    private func wait(
+        _ message: Message, _ request: HostRequest, _ purpose: ForwardedRequest.Purpose, for downstream: Downstream, host: HostConnection
+    ) {
+        guard case .starting = downstream.life.state else { return fail(request, purpose, .unavailable, describeDown(downstream)) }
+        guard downstream.queue.count < Limits.waitingCalls else {
+            return refuse(request, purpose, "Server '\(downstream.key)' is starting, and too many requests wait for it already")
+        }
+        host.waiting[request.id] = .queued(downstream.id)
+        downstream.queue.append((request, message, purpose))
+    }
+
+    /// Routes what was kept for a server anew: it is ready, or will not be, and its list may have changed its names.
+    func sendQueue(of downstream: Downstream) {
+        let queue = downstream.queue
+        downstream.queue = []
+        for (request, message, _) in queue {
+            guard let host = hosts[request.connection] else { continue }
+            host.waiting[request.id] = nil
+            dispatch(message, request, host: host)
+        }
+    }
+
+    /// Routes a request by its method.
+    func dispatch(_ message: Message, _ request: HostRequest, host: HostConnection) {
+        switch message.method {
+        case .toolsCall: forward(.tools, message, request, host: host)
+        case .promptsGet: forward(.prompts, message, request, host: host)
+        case .complete: complete(message, request, host: host)
+        case .resourcesRead: read(message, request, host: host)
+        case .subscribe: subscribe(message, request, host: host)
+        case .unsubscribe: unsubscribe(message, request, host: host)
+        default: break  // nothing else is ever kept
+        }
+    }
+
+    /// For the answer to somebody who asks for what is not there, or not there yet.
+    var hintOfStarting: String {
+        let starting = current.values.compactMap { downstreams[$0] }.filter { !$0.life.isSettled }.map { "'\($0.key)'" }
+        return starting.isEmpty ? "" : " (\(starting.joined(separator: ", ")) may have it, but is still starting)"
+    }
+
+    // MARK: Answers
+
+    /// Answers a request that no server has answered: a tool call with a result that tells the host's model what is wrong, anything
+    /// else with an error.
+    func fail(_ request: HostRequest, _ purpose: ForwardedRequest.Purpose, _ kind: RequestFailure, _ text: String) {
+        guard let host = hosts[request.connection] else { return }
+        let text = redact(text)
+        if purpose == .tool {
+            let result = Composition.toolFailure(text, metaKey: RequestFailure.metaKey, metaValue: kind.rawValue)
+            host.answer(request, line: Composition.result(id: request.id, result))
+        } else {
+            host.answer(request, line: Composition.error(id: request.id, .internalError, text))
+        }
+        answered(host)
+    }
+
+    /// Answers a request that one of our limits keeps back.
+    func refuse(_ request: HostRequest, _ purpose: ForwardedRequest.Purpose, _ why: String) {
+        fail(request, purpose, .unavailable, "\(why). The request was not sent; try again later.")
+    }
+
+    func forwardAnswer(_ message: Message, of downstream: Downstream, to forwarded: ForwardedRequest) {
+        guard let host = hosts[forwarded.request.connection] else { return }
+        switch forwarded.purpose {
+        case .tool, .prompt, .complete: break
+        case .read: if readElsewhere(message, forwarded, host: host) { return }
+        case .subscribe(let uri): subscribed(uri, downstream, forwarded.request, isRefused: message.kind == .error)
+        case .unsubscribe: break
+        }
+        if message.mentionsURI, message.kind == .result { remember(message, of: downstream) }
+        host.answer(forwarded.request, with: downlevelled(message, forwarded.purpose, for: host))
+        answered(host)
+    }
+
+    func forwardProgress(_ message: Message, to forwarded: ForwardedRequest, token: String) {
+        guard let host = hosts[forwarded.request.connection] else { return }
+        var splice = Splice(message)
+        splice.replace(.progressToken, with: .json(token))
+        host.send(splice)
+    }
+
+    // MARK: Cancellation
+
+    /// The host does not want the answer any more. It gets none, whatever the server does.
+    func cancelRequest(_ id: RequestID, _ notice: Message, host: HostConnection) {
+        guard let waiting = host.waiting[id] else { return debug("the host cancelled \(id), which is not in flight") }
+        giveUp(id, waiting, host: host, notice: notice)
+        answered(host)
+    }
+
+    /// - Parameter notice: the host's own notification, whose reason the server gets to know too.
+    func giveUp(_ id: RequestID, _ waiting: HostConnection.Waiting, host: HostConnection, notice: Message?) {
+        var request = HostRequest(connection: host.id, id: id)
+        switch waiting {
+        case .servers:
+            if let index = early.firstIndex(where: { $0.request.connection == host.id && $0.request.id == id }) {
+                request = early.remove(at: index).request
+            }
+        case .queued(let downstreamID):
+            if let downstream = downstreams[downstreamID],
+                let index = downstream.queue.firstIndex(where: { $0.request.connection == host.id && $0.request.id == id })
+            {
+                request = downstream.queue.remove(at: index).request
+            }
+        case .sent(let downstreamID, let number):
+            guard let downstream = downstreams[downstreamID], let forwarded = downstream.machine.abandon(number, now: now) else { break }
+            request = forwarded.request
+            if let notice {
+                var splice = Splice(notice)
+                splice.replace(.requestID, with: .integer(number))
+                downstream.child?.process.connection.send(splice)
+            } else {
+                let line = DownstreamProtocol.cancellation(of: number, reason: "the host started a new session")
+                downstream.child?.process.connection.send(line: line)
+            }
+            withdrawOrphanedQuestions(of: downstream)
+            retireIfIdle(downstream)
+        }
+        host.reads[id] = nil
+        host.forget(request)
+    }
+
+    // MARK: Time
+
+    func expectExpiry(of downstream: Downstream, within timeout: Duration) {
+        let due = now.advanced(by: timeout)
+        if let next = downstream.nextExpiry, next <= due { return }
+        downstream.nextExpiry = due
+        set(.expiry(downstream.id), after: timeout)
+    }
+
+    func expireCalls(of downstream: Downstream) {
+        let now = now
+        downstream.nextExpiry = nil
+        // A person who is being asked may take any time.
+        if !downstream.questions.isEmpty { downstream.machine.extendDeadlines(now: now) }
+        for (id, expired) in downstream.machine.expire(now: now) {
+            downstream.child?.process.connection.send(line: DownstreamProtocol.cancellation(of: id, reason: "timed out"))
+            report(.warning, "server '\(downstream.key)': a request timed out")
+            fail(
+                expired.request, expired.purpose, .timedOut,
+                """
+                Server '\(downstream.key)' did not answer within \(expired.idleTimeout.text). The request was cancelled, but may have had \
+                effects all the same; check before you repeat it. A longer 'timeout' can be set for this server in mcpagg's config file.
+                """)
+        }
+        withdrawOrphanedQuestions(of: downstream)
+        retireIfIdle(downstream)
+        guard let next = downstream.machine.nextDeadline else { return }
+        downstream.nextExpiry = next
+        set(.expiry(downstream.id), after: now.duration(to: next))
+    }
+}
+
+extension Duration {
+    /// For people: "250 ms", "30 s", "2 min".
+    var text: String {
+        let milliseconds = clampedNanoseconds / 1_000_000
+        if milliseconds < 1_000 { return "\(milliseconds) ms" }
+        if milliseconds < 120_000 {
+            let tenths = milliseconds / 100
+            return tenths % 10 == 0 ? "\(tenths / 10) s" : "\(tenths / 10).\(tenths % 10) s"
+        }
+        return "\(milliseconds / 60_000) min"
+    }
+}
+
+extension FeatureKind {
+    /// What a request that names one of these is for.
+    var purpose: ForwardedRequest.Purpose { self == .prompts ? .prompt : .tool }
+}

@@ -1,0 +1,187 @@
+import FeatureCatalog
+import JSONRPC
+import Lifecycle
+import MCPProtocol
+import NIOCore
+import OrderedCollections
+import Transports
+
+// Resources belong to servers, and their URIs say nothing of us: who owns one is found out.
+extension Aggregator {
+    /// Who is asked for a resource, the likeliest first: who lists it, who mentioned it last, whose template fits it, then every other
+    /// server that has resources.
+    private func candidates(for uri: String) -> [DownstreamID] {
+        var found: OrderedSet<DownstreamID> = []
+        if let owner = presentCatalog.owner(ofResource: uri) { found.append(owner) }
+        if let owner = ownership.owner(of: uri) { found.append(owner) }
+        found.append(contentsOf: presentCatalog.owners(byTemplate: uri))
+        for id in current.values where downstreams[id]?.machine.introduction?.capabilities.resources == true { found.append(id) }
+        return found.filter { downstreams[$0]?.life.isReady == true }
+    }
+
+    /// The one that certainly, or most likely, has the resource; known without asking.
+    private func owner(of uri: String) -> Downstream? {
+        let known = presentCatalog.owner(ofResource: uri) ?? ownership.owner(of: uri) ?? presentCatalog.owners(byTemplate: uri).first
+        return known.flatMap { downstreams[$0] }
+    }
+
+    // MARK: Reading
+
+    func read(_ message: Message, _ request: HostRequest, host: HostConnection) {
+        let uri = message.string(message.places[.uri]) ?? ""
+        if let owner = owner(of: uri), !owner.life.isReady {
+            return deliver(message, request, .read, to: owner, as: nil, host: host)
+        }
+        var candidates = candidates(for: uri)
+        guard !candidates.isEmpty, let first = downstreams[candidates.removeFirst()] else {
+            if waitForServers(message, request, host: host) { return }
+            return host.answer(request, line: notFound(request.id, uri: uri))
+        }
+        host.reads[request.id] = HostConnection.Read(message: message, candidates: candidates)
+        deliver(message, request, .read, to: first, as: nil, host: host)
+    }
+
+    /// A server does not have the resource: the next one is asked.
+    /// - Returns: whether one is.
+    func readElsewhere(_ answer: Message, _ forwarded: ForwardedRequest, host: HostConnection) -> Bool {
+        guard var read = host.reads.removeValue(forKey: forwarded.request.id), answer.kind == .error else { return false }
+        let code = answer.errorSummary.code
+        // Servers differ in how they say so; what else these codes may mean, another server may know better as well.
+        guard code == ErrorCode.resourceNotFound.rawValue || code == ErrorCode.invalidParams.rawValue || code == 0 else { return false }
+        while !read.candidates.isEmpty {
+            guard let next = downstreams[read.candidates.removeFirst()], next.life.isReady else { continue }
+            host.reads[forwarded.request.id] = read
+            deliver(read.message, forwarded.request, .read, to: next, as: nil, host: host)
+            return true
+        }
+        return false
+    }
+
+    private func notFound(_ id: RequestID, uri: String) -> ByteBuffer {
+        JSONWriter.object {
+            $0.member("jsonrpc", "2.0")
+            $0.member("id", json: id.text)
+            $0.object("error") {
+                $0.member("code", ErrorCode.resourceNotFound.rawValue)
+                $0.member("message", "Resource not found: \(uri)\(hintOfStarting)")
+                $0.object("data") { $0.member("uri", uri) }
+            }
+        }
+    }
+
+    /// Remembers from whom the URIs in a result came: a host may ask for them though no list has them.
+    func remember(_ message: Message, of downstream: Downstream) {
+        var left = Limits.rememberedURIs
+        func visit(_ view: JSONView, depth: Int) {
+            guard depth < Limits.rememberedDepth, left > 0 else { return }
+            for (name, value) in view.members {
+                if name == "uri", let uri = value.string {
+                    left -= 1
+                    ownership.saw(uri, from: downstream.id)
+                } else {
+                    visit(value, depth: depth + 1)
+                }
+            }
+            for element in view.elements { visit(element, depth: depth + 1) }
+        }
+        visit(message.view(message.places[.result]), depth: 0)
+    }
+
+    // MARK: Subscriptions
+
+    /// Each resource is subscribed to once at its server, however many hosts want to hear of it.
+    func subscribe(_ message: Message, _ request: HostRequest, host: HostConnection) {
+        let uri = message.string(message.places[.uri]) ?? ""
+        if subscriptions[uri] != nil {
+            subscriptions[uri]?.hosts.insert(host.id)
+            return host.answer(request, line: Composition.result(id: request.id, Composition.emptyResult))
+        }
+        guard subscriptions.count < Limits.subscriptions else {
+            return refuse(request, .subscribe(uri: uri), "There are \(Limits.subscriptions) subscriptions already")
+        }
+        guard let owner = owner(of: uri) ?? candidates(for: uri).first.flatMap({ downstreams[$0] }) else {
+            if waitForServers(message, request, host: host) { return }
+            return host.answer(request, line: notFound(request.id, uri: uri))
+        }
+        guard owner.machine.introduction?.capabilities.subscriptions != false else {
+            let text = "Server '\(owner.key)' has no subscriptions"
+            return host.answer(request, line: Composition.error(id: request.id, .methodNotFound, text))
+        }
+        deliver(message, request, .subscribe(uri: uri), to: owner, as: nil, host: host)
+    }
+
+    func subscribed(_ uri: String, _ downstream: Downstream, _ request: HostRequest, isRefused: Bool) {
+        guard !isRefused else { return }
+        subscriptions[uri, default: Subscription(server: downstream.key)].hosts.insert(request.connection)
+    }
+
+    func unsubscribe(_ message: Message, _ request: HostRequest, host: HostConnection) {
+        let uri = message.string(message.places[.uri]) ?? ""
+        if let subscription = subscriptions[uri], subscription.hosts.contains(host.id) {
+            subscriptions[uri]?.hosts.remove(host.id)
+            if subscription.hosts.count == 1, let owner = current[subscription.server].flatMap({ downstreams[$0] }), owner.life.isReady {
+                subscriptions[uri] = nil
+                return deliver(message, request, .unsubscribe(uri: uri), to: owner, as: nil, host: host)
+            }
+        }
+        host.answer(request, line: Composition.result(id: request.id, Composition.emptyResult))
+    }
+
+    /// The host is gone: what only it wanted to hear of is no longer subscribed to.
+    func endSubscriptions(of host: HostConnection) {
+        for (uri, subscription) in subscriptions where subscription.hosts.contains(host.id) {
+            subscriptions[uri]?.hosts.remove(host.id)
+            guard subscription.hosts.count == 1 else { continue }
+            subscriptions[uri] = nil
+            guard let owner = current[subscription.server].flatMap({ downstreams[$0] }), owner.life.isReady else { continue }
+            send(.unsubscribe, uri: uri, to: owner)
+        }
+    }
+
+    /// The server began anew and knows nothing of what hosts want to hear.
+    func restoreSubscriptions(of downstream: Downstream) {
+        guard downstream.machine.introduction?.capabilities.subscriptions == true else { return }
+        for (uri, subscription) in subscriptions where subscription.server == downstream.key { send(.subscribe, uri: uri, to: downstream) }
+    }
+
+    private func send(_ method: Method, uri: String, to downstream: Downstream) {
+        guard let line = downstream.machine.ask(method, params: JSONWriter.object { $0.member("uri", uri) }) else { return }
+        downstream.child?.process.connection.send(line: line)
+    }
+
+    /// Tells the hosts that asked. The resource may be part of the one they subscribed to (2025-11-25, server/resources,
+    /// "Subscriptions").
+    func forwardResourceUpdated(_ message: Message, of downstream: Downstream) {
+        guard let uri = message.string(message.places[.uri]) else { return }
+        var told: Set<HostConnectionID> = []
+        for (subscribed, subscription) in subscriptions where subscription.server == downstream.key && uri.hasPrefix(subscribed) {
+            for id in subscription.hosts where told.insert(id).inserted { hosts[id]?.send(Splice(message)) }
+        }
+    }
+
+    // MARK: Completion
+
+    func complete(_ message: Message, _ request: HostRequest, host: HostConnection) {
+        var name: String?
+        let owner: Downstream?
+        if message.places[.refName].isPresent {
+            guard let route = try? presentCatalog.route(.prompts, message.places[.refName], in: message) else {
+                if waitForServers(message, request, host: host) { return }
+                let asked = message.string(message.places[.refName]) ?? ""
+                return host.answer(request, line: Composition.error(id: request.id, .invalidParams, "Unknown prompt: \(asked)\(hintOfStarting)"))
+            }
+            name = route.nameJSON
+            owner = downstreams[route.downstream]
+        } else {
+            let uri = message.string(message.places[.refURI]) ?? ""
+            owner = (try? presentCatalog.route(.templates, uri)).flatMap { downstreams[$0.downstream] } ?? self.owner(of: uri)
+            if owner == nil, waitForServers(message, request, host: host) { return }
+        }
+        guard let owner, owner.machine.introduction?.capabilities.completions == true else {
+            // Nobody has a suggestion: that is an answer, not an error.
+            let nothing = JSONWriter.object { $0.object("completion") { $0.array("values") { _ in } } }
+            return host.answer(request, line: Composition.result(id: request.id, nothing))
+        }
+        deliver(message, request, .complete, to: owner, as: name, host: host)
+    }
+}

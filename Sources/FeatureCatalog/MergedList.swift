@@ -1,0 +1,73 @@
+package import MCPProtocol
+package import NIOCore
+
+/// Where a request goes.
+package struct Route: Sendable {
+    package let downstream: DownstreamID
+    /// By which that server knows it.
+    package let name: OwnName
+    /// The same as JSON text, as the downstream wrote it.
+    package let nameJSON: String
+    package let isRepeatable: Bool
+}
+
+/// All servers' features of one kind, as one list.
+package struct MergedList: Sendable {
+    package struct Entry: Sendable {
+        package let name: ExposedName
+        package let definition: FeatureDefinition
+        package let downstream: DownstreamID
+        /// The key of its server in the config file.
+        package let server: String
+    }
+
+    package let kind: FeatureKind
+    /// Counts the different lists of this kind that this process has had; equal numbers mean byte-identical lists.
+    package let revision: Int
+    /// In the order of the config file, each server's in its own.
+    package let entries: [Entry]
+    /// The answer to the list request, made once: `{"tools":[…]}`.
+    package let result: ByteBuffer
+    private let routes: [Route]
+    private let table: NameTable
+
+    init(_ kind: FeatureKind, entries: [Entry], after previous: MergedList?) {
+        self.kind = kind
+        self.entries = entries
+        result = Self.list(kind, entries)
+        revision = previous.map { $0.result == result ? $0.revision : $0.revision + 1 } ?? 0
+        routes = entries.map {
+            Route(
+                downstream: $0.downstream, name: $0.definition.name, nameJSON: $0.definition.nameJSON,
+                isRepeatable: $0.definition.isRepeatable)
+        }
+        table = NameTable(entries.map(\.name.text))
+    }
+
+    /// The part of the list that comes from one server, in the form of the answer to the list request.
+    package func result(of server: String) -> ByteBuffer { Self.list(kind, entries.filter { $0.server == server }) }
+
+    /// - Parameter name: the text of an exposed name, without escapes.
+    func route(_ name: UnsafeRawBufferPointer) -> Route? { table.position(of: name).map { routes[$0] } }
+
+    private static func list(_ kind: FeatureKind, _ entries: [Entry]) -> ByteBuffer {
+        var buffer = ByteBuffer()
+        buffer.reserveCapacity(entries.reduce(32) { $0 + $1.definition.json.readableBytes + $1.name.text.utf8.count + 4 })
+        buffer.writeString("{\"\(kind.listMember)\":[")
+        for (index, entry) in entries.enumerated() {
+            if index > 0 { buffer.writeInteger(UInt8(ascii: ",")) }
+            let json = entry.definition.json
+            guard entry.name.text != entry.definition.name.text else {
+                buffer.writeImmutableBuffer(json)
+                continue
+            }
+            let name = entry.definition.namePlace.range
+            buffer.writeBytes(json.readableBytesView.prefix(name.lowerBound))
+            // Exposed names need no escapes.
+            buffer.writeString("\"\(entry.name.text)\"")
+            buffer.writeBytes(json.readableBytesView.dropFirst(name.upperBound))
+        }
+        buffer.writeStaticString("]}")
+        return buffer
+    }
+}

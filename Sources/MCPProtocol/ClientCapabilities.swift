@@ -1,0 +1,68 @@
+package import JSONRPC
+
+/// What a host can do for servers, as it declared; and what we declare to servers on its behalf.
+package struct ClientCapabilities: Hashable, Sendable {
+    package var roots = false
+    package var rootsListChanged = false
+    package var sampling = false
+    package var samplingTools = false
+    package var samplingContext = false
+    package var elicitationForm = false
+    package var elicitationURL = false
+
+    package init() {}
+
+    /// - Parameters:
+    ///   - view: the `capabilities` object of the host.
+    ///   - revision: what is spoken with it. Declaring what the revision does not have means nothing.
+    package init(_ view: JSONView?, revision: Revision) {
+        for (name, value) in view?.members ?? [] where value.kind == .object {
+            switch name {
+            case "roots":
+                roots = true
+                rootsListChanged = value["listChanged"]?.boolean == true
+            case "sampling":
+                sampling = true
+                samplingTools = revision >= .v2025_11_25 && value["tools"]?.kind == .object
+                samplingContext = revision >= .v2025_11_25 && value["context"]?.kind == .object
+            case "elicitation" where revision >= .v2025_06_18:
+                let url = value["url"]?.kind == .object
+                elicitationURL = revision >= .v2025_11_25 && url
+                // An empty object means forms alone (2025-11-25, client/elicitation, "Capabilities").
+                elicitationForm = value["form"]?.kind == .object || !url
+            default: break
+            }
+        }
+    }
+
+    /// The `capabilities` object of our own `initialize`.
+    package func write(to writer: inout JSONWriter) {
+        if roots {
+            writer.object("roots") { if rootsListChanged { $0.member("listChanged", true) } }
+        }
+        if sampling {
+            writer.object("sampling") {
+                if samplingTools { $0.object("tools") { _ in } }
+                if samplingContext { $0.object("context") { _ in } }
+            }
+        }
+        if elicitationForm || elicitationURL {
+            writer.object("elicitation") {
+                if elicitationForm { $0.object("form") { _ in } }
+                if elicitationURL { $0.object("url") { _ in } }
+            }
+        }
+    }
+
+    /// Whether a request that a server makes of its client may be put to this host.
+    /// - Parameter params: of the request.
+    package func allows(_ method: Method, params: JSONView?) -> Bool {
+        switch method {
+        case .rootsList: roots
+        case .sample:
+            sampling && (samplingTools || (params?["tools"] == nil && params?["toolChoice"] == nil))
+        case .elicit: params?["mode"]?.string == "url" ? elicitationURL : elicitationForm
+        default: false
+        }
+    }
+}
