@@ -161,11 +161,13 @@ extension Aggregator {
         for (id, call) in downstream.machine.expire(now: now) {
             downstream.child?.process.connection.send(line: DownstreamProtocol.cancellation(of: id, reason: "timed out"))
             report(.warning, "server '\(downstream.key)': a call timed out")
+            let isCapped = call.latest.map { $0 <= now } ?? false
+            let (time, key) = isCapped ? (downstream.config.maxTimeout ?? call.idleTimeout, "maxTimeout") : (call.idleTimeout, "timeout")
             fail(
                 call.request, .timedOut,
                 """
-                Server '\(downstream.key)' did not answer within \(call.idleTimeout.text). The call was cancelled, but may have had \
-                effects all the same; check before you repeat it. A longer 'timeout' can be set for this server in mcpagg's config file.
+                Server '\(downstream.key)' did not answer within \(time.text). The call was cancelled, but may have had effects all the \
+                same; check before you repeat it. A longer '\(key)' can be set for this server in mcpagg's config file.
                 """)
         }
         retireIfIdle(downstream)

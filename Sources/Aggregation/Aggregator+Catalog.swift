@@ -32,7 +32,8 @@ extension Aggregator {
                 tools: downstream.tools)
         }
         let style = NameStyle(separator: config.settings.separator, budget: config.settings.nameBudget)
-        catalog = Catalog(merging: sources, style: style, after: catalog)
+        let isKnown = hosts.values.contains { $0.listedRevision != nil }
+        catalog = Catalog(merging: sources, style: style, after: catalog, keepsNames: isKnown)
     }
 
     /// Tells the hosts, once, if what they last got is not what they would get now.

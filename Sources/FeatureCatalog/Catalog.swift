@@ -47,6 +47,14 @@ package struct Catalog: Sendable {
         package let downstream: DownstreamID
         /// The key of its server in the config file.
         package let server: String
+
+        /// What stays the same when the server is started anew.
+        struct Identity: Hashable {
+            var server: String
+            var name: ToolName
+        }
+
+        var identity: Identity { Identity(server: server, name: definition.name) }
     }
 
     /// Counts the different merged lists this process has had; equal numbers mean byte-identical lists.
@@ -67,7 +75,8 @@ package struct Catalog: Sendable {
     /// - Parameters:
     ///   - sources: in the order of the config file.
     ///   - previous: the catalog that this one replaces.
-    package init(merging sources: [CatalogSource], style: NameStyle, after previous: Catalog) {
+    ///   - keepsNames: hosts know the previous names: a tool that has one keeps it, whoever else would have the first claim now.
+    package init(merging sources: [CatalogSource], style: NameStyle, after previous: Catalog, keepsNames: Bool = false) {
         var offers: [(source: CatalogSource, tool: ToolDefinition, candidate: NameCandidate)] = []
         for source in sources {
             var seen: Set<ToolName> = []  // a server that lists one tool twice has one tool
@@ -77,8 +86,16 @@ package struct Catalog: Sendable {
         }
         var taken: Set<String> = []
         var names = [String](repeating: "", count: offers.count)
+        if keepsNames {
+            let known = Dictionary(previous.tools.map { ($0.identity, $0.name.text) }) { first, _ in first }
+            for (index, offer) in offers.enumerated() {
+                let identity = Tool.Identity(server: offer.source.key, name: offer.tool.name)
+                guard let name = known[identity], offer.candidate.canBe(name, budget: style.budget) else { continue }
+                if taken.insert(name.lowercased()).inserted { names[index] = name }
+            }
+        }
         for verbatim in [true, false] {
-            for (index, offer) in offers.enumerated() where offer.candidate.isVerbatim == verbatim {
+            for (index, offer) in offers.enumerated() where names[index].isEmpty && offer.candidate.isVerbatim == verbatim {
                 names[index] = Self.claim(offer.candidate, style: style, taken: &taken)
             }
         }
