@@ -93,7 +93,6 @@ let package = Package(
             name: "Transports",
             dependencies: [
                 "JSONRPC",
-                .product(name: "Logging", package: "swift-log"),
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOPosix", package: "swift-nio"),
                 .product(name: "Subprocess", package: "swift-subprocess"),
@@ -118,6 +117,15 @@ let package = Package(
                 .product(name: "OrderedCollections", package: "swift-collections"),
             ],
             swiftSettings: settings),
+        .testTarget(
+            name: "AggregationTests",
+            dependencies: [
+                "Aggregation", "ConfigFile", "FeatureCatalog", "JSONRPC", "Lifecycle", "MCPProtocol", "Resilience", "Transports",
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOPosix", package: "swift-nio"),
+            ],
+            swiftSettings: settings),
         .executableTarget(
             name: "mcpagg",
             dependencies: [
@@ -126,8 +134,13 @@ let package = Package(
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOPosix", package: "swift-nio"),
+                .product(name: "OrderedCollections", package: "swift-collections"),
                 .product(name: "UnixSignals", package: "swift-service-lifecycle"),
             ],
+            swiftSettings: settings),
+        .testTarget(
+            name: "McpaggTests",
+            dependencies: ["JSONRPC", "mcpagg", .product(name: "NIOCore", package: "swift-nio")],
             swiftSettings: settings),
         .executableTarget(
             name: "fake-mcp-server",
@@ -136,6 +149,16 @@ let package = Package(
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "NIOCore", package: "swift-nio"),
             ],
+            swiftSettings: settings),
+        // The built program, from outside.
+        .testTarget(
+            name: "EndToEndTests",
+            dependencies: ["fake-mcp-server", "mcpagg", .product(name: "NIOCore", package: "swift-nio")],
+            exclude: ["Transcripts"],
+            swiftSettings: settings),
+        // The code itself.
+        .testTarget(
+            name: "TidyTests",
             swiftSettings: settings),
     ]
 )

@@ -32,7 +32,8 @@ extension Aggregator {
                 features: downstream.features)
         }
         let style = NameStyle(separator: config.settings.separator, budget: config.settings.nameBudget)
-        catalog = Catalog(merging: sources, style: style, after: catalog)
+        let known = Set(hosts.values.flatMap(\.listedRevisions.keys))
+        catalog = Catalog(merging: sources, style: style, after: catalog, known: known)
     }
 
     /// Tells the hosts, once per kind, if what they last got is not what they would get now.

@@ -28,7 +28,9 @@ extension Aggregator {
         guard ending == nil, downstream.child == nil else { return }
         guard downstream.life.launch() else { return }
         if let problem = downstream.config.unusable {
-            return giveUp(downstream, cause: problem.message, hint: problem.hint)
+            let subject = "server '\(downstream.key)' "
+            let cause = problem.message.hasPrefix(subject) ? "it " + problem.message.dropFirst(subject.count) : problem.message
+            return giveUp(downstream, cause: cause, hint: problem.hint)
         }
         guard case .command(let command) = downstream.config.endpoint else {
             return giveUp(downstream, cause: "it is an HTTP server, and this version launches commands only", hint: nil)
@@ -56,6 +58,7 @@ extension Aggregator {
         case .only(let names): environment = surroundings.environment.filter { names.contains($0.key) }
         }
         environment.merge(command.environment) { _, own in own }
+        environment.merge(surroundings.marks) { _, mark in mark }
         return ChildProcess.Command(
             executable: command.executable, arguments: command.arguments, environment: environment,
             workingDirectory: command.workingDirectory ?? surroundings.workingDirectory)
@@ -195,7 +198,7 @@ extension Aggregator {
         let time = downstream.launchedAt.map { $0.duration(to: now) } ?? .zero
         downstream.startTime = time
         let revision = downstream.machine.introduction?.revision.rawValue ?? "?"
-        report(.info, "server '\(downstream.key)': ready after \(time.text) (MCP \(revision), \(downstream.tools.count) tools)")
+        report(.info, "server '\(downstream.key)': ready after \(time.text) (MCP \(revision), lists \(downstream.tools.count) tools)")
         settled(downstream)
         sendQueue(of: downstream)
     }
@@ -264,6 +267,7 @@ extension Aggregator {
             fail(downstream, cause: cause, hint: hint)
             if let delay, options.restartsServers { set(.restart(downstream.id), after: delay) }
         }
+        let cause = ending == nil ? cause : "mcpagg is ending, and ended it"
         for call in lost {
             fail(
                 call.request, .outcomeUnknown,
@@ -280,7 +284,7 @@ extension Aggregator {
         var text = "server '\(downstream.key)' is down: \(cause)"
         if case .backingOff(_, let until) = downstream.life.state { text += "; next attempt in \(now.duration(to: until).text)" }
         if let hint { text += " (\(hint))" }
-        report(.error, text + lastErrorLines(downstream))
+        report(.error, text + "." + lastErrorLines(downstream))
         while let (request, _) = downstream.queue.popFirst() { fail(request, .unavailable, describeDown(downstream)) }
         settled(downstream)
     }

@@ -58,6 +58,8 @@ extension Aggregator {
         catalogChanged()
         if isFirst, let path { report(.info, "using the config file \(path)") }
         if !isFirst { report(.notice, "config reloaded: \(difference.summary)") }
+        // A list that was asked for before the file was read waits as long as the file says.
+        if timers[.listWait] != nil { set(.listWait, after: next.settings.listWait) }
         if areAllSettled { endListWait() }
         flush()
     }

@@ -197,11 +197,14 @@ extension Aggregator {
         for (id, expired) in downstream.machine.expire(now: now) {
             downstream.child?.process.connection.send(line: DownstreamProtocol.cancellation(of: id, reason: "timed out"))
             report(.warning, "server '\(downstream.key)': a request timed out")
+            let isCapped = expired.latest.map { $0 <= now } ?? false
+            let (time, key) =
+                isCapped ? (downstream.config.maxTimeout ?? expired.idleTimeout, "maxTimeout") : (expired.idleTimeout, "timeout")
             fail(
                 expired.request, expired.purpose, .timedOut,
                 """
-                Server '\(downstream.key)' did not answer within \(expired.idleTimeout.text). The request was cancelled, but may have had \
-                effects all the same; check before you repeat it. A longer 'timeout' can be set for this server in mcpagg's config file.
+                Server '\(downstream.key)' did not answer within \(time.text). The request was cancelled, but may have had effects all \
+                the same; check before you repeat it. A longer '\(key)' can be set for this server in mcpagg's config file.
                 """)
         }
         withdrawOrphanedQuestions(of: downstream)

@@ -40,10 +40,13 @@ package actor Aggregator {
         package var environment: [String: String]
         /// An absolute path.
         package var workingDirectory: String
+        /// Variables that every child gets, whatever its config says.
+        package var marks: [String: String]
 
-        package init(environment: [String: String], workingDirectory: String) {
+        package init(environment: [String: String], workingDirectory: String, marks: [String: String] = [:]) {
             self.environment = environment
             self.workingDirectory = workingDirectory
+            self.marks = marks
         }
     }
 
@@ -58,7 +61,9 @@ package actor Aggregator {
 
     var config = AggregatorConfig()
     /// A good config was seen.
-    package var hasConfig = false
+    var hasConfig = false
+    /// The config file was broken whenever it was read.
+    package var neverHadGoodConfig: Bool { !hasConfig && configProblem != nil }
     /// What is wrong with the config file as it is now; `nil` if nothing is.
     var configProblem: String?
     var redact = Redaction()

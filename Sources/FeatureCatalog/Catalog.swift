@@ -46,13 +46,14 @@ package struct Catalog: Sendable {
     /// - Parameters:
     ///   - sources: in the order of the config file.
     ///   - previous: the catalog that this one replaces.
-    package init(merging sources: [CatalogSource], style: NameStyle, after previous: Catalog) {
+    ///   - known: kinds whose previous names hosts know: what has one keeps it, whoever else would have the first claim now.
+    package init(merging sources: [CatalogSource], style: NameStyle, after previous: Catalog, known: Set<FeatureKind> = []) {
         self.init(
             lists: FeatureKind.allCases.map { kind in
                 let offers = Self.offers(of: kind, from: sources)
                 let names =
                     switch kind {
-                    case .tools, .prompts: Self.prefixedNames(for: offers, kind: kind, style: style)
+                    case .tools, .prompts: Self.prefixedNames(for: offers, style: style, keeping: known.contains(kind) ? previous[kind] : nil)
                     case .resources, .templates: Self.uris(of: offers)
                     }
                 let entries = zip(names, offers).compactMap { name, offer in
@@ -117,6 +118,8 @@ package struct Catalog: Sendable {
             var seen: Set<OwnName> = []  // a server that lists one thing twice has one thing
             for definition in source.features[kind] ?? [] where seen.insert(definition.name).inserted {
                 if kind == .tools, !source.rules.offers(definition.name) { continue }
+                var source = source
+                if kind != .tools { source.rules.rename = [:] }  // the file renames tools
                 offers.append((source, definition))
             }
         }
@@ -125,16 +128,21 @@ package struct Catalog: Sendable {
 
     /// The first to claim a name gets it: names that need no change before all others, then in the order of the config file. A name
     /// that is too long, or taken (case does not count: some hosts fold it), is cut and gets a hash of server key and own name.
-    private static func prefixedNames(for offers: [Offer], kind: FeatureKind, style: NameStyle) -> [String?] {
+    /// - Parameter previous: the list whose names are kept.
+    private static func prefixedNames(for offers: [Offer], style: NameStyle, keeping previous: MergedList?) -> [String?] {
         let candidates = offers.map { offer in
-            var rules = offer.source.rules
-            if kind != .tools { rules.rename = [:] }
-            return NameCandidate(server: offer.source.key, own: offer.definition.name, rules: rules, style: style)
+            NameCandidate(server: offer.source.key, own: offer.definition.name, rules: offer.source.rules, style: style)
         }
         var taken: Set<String> = []
         var names = [String?](repeating: nil, count: offers.count)
+        let known = Dictionary(previous?.entries.map { ($0.identity, $0.name.text) } ?? []) { first, _ in first }
+        for (index, offer) in offers.enumerated() {
+            let identity = MergedList.Identity(server: offer.source.key, name: offer.definition.name)
+            guard let name = known[identity], candidates[index].canBe(name, budget: style.budget) else { continue }
+            if taken.insert(name.lowercased()).inserted { names[index] = name }
+        }
         for verbatim in [true, false] {
-            for (index, candidate) in candidates.enumerated() where candidate.isVerbatim == verbatim {
+            for (index, candidate) in candidates.enumerated() where names[index] == nil && candidate.isVerbatim == verbatim {
                 names[index] = claim(candidate, style: style, taken: &taken)
             }
         }

@@ -66,6 +66,13 @@ struct NameCandidate {
         return String(plain.prefix(max(1, budget - suffix.utf8.count))) + suffix
     }
 
+    /// Whether this is a name that the rules as they are now would give, if nobody else claimed it.
+    func canBe(_ name: String, budget: Int) -> Bool {
+        if name == plain { return name.utf8.count <= budget }
+        let digits = name.utf8.reversed().prefix { $0 != UInt8(ascii: "_") }.count
+        return (8...64).contains(digits) && name == hashed(budget: budget, digits: digits)
+    }
+
     private static let hexDigits = Array("0123456789abcdef".utf8)
 }
 

@@ -19,6 +19,14 @@ package struct MergedList: Sendable {
         package let downstream: DownstreamID
         /// The key of its server in the config file.
         package let server: String
+
+        var identity: Identity { Identity(server: server, name: definition.name) }
+    }
+
+    /// What stays the same when a server is started anew.
+    struct Identity: Hashable {
+        var server: String
+        var name: OwnName
     }
 
     package let kind: FeatureKind

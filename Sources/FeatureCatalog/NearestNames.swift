@@ -15,7 +15,9 @@ package enum NearestNames {
             let distance = isTail ? 0 : distance(lowered, candidate)
             if distance <= max(2, candidate.count / 3) { scored.append((name, distance, order)) }
         }
-        return scored.sorted { ($0.score, $0.order) < ($1.score, $1.order) }.prefix(limit).map(\.name)
+        // What is much farther away than the nearest was not meant.
+        let best = scored.map(\.score).min() ?? 0
+        return scored.filter { $0.score <= best + 1 }.sorted { ($0.score, $0.order) < ($1.score, $1.order) }.prefix(limit).map(\.name)
     }
 
     /// Insertions, deletions and substitutions that lead from one to the other (Levenshtein).

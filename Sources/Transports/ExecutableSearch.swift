@@ -28,7 +28,7 @@ package enum ExecutableSearch {
             let path = (entry.isEmpty ? directory : entry.hasPrefix("/") ? String(entry) : directory + "/" + entry) + "/" + command
             if isRunnable(path) { return path }
         }
-        throw NotFound(description: "no command '\(command)' in PATH (\(searchPath))")
+        throw NotFound(description: "there is no command '\(command)' in PATH")
     }
 
     private static func isRunnable(_ path: String) -> Bool {

@@ -38,9 +38,16 @@ struct Call: AsyncParsableCommand {
     func run() async throws {
         let surroundings = ProcessSurroundings()
         do {
-            let config = try ConfigLocation.find(named: global.config, surroundings: surroundings).load()
+            let location = try ConfigLocation.find(named: global.config, surroundings: surroundings)
+            let config = try location.load()
             let base = try args.map { try Self.baseArguments($0) }
-            let outcome = try await Running.oneShot(global, config: likelyPart(of: config), surroundings: surroundings) { running in
+            // Before the call, not after it: then its media would be lost.
+            guard json || ResultOutput.isDirectory(output) else {
+                throw Failure(status: .usage, code: "badArgument", message: "--output: there is no directory '\(output)'")
+            }
+            let outcome = try await Running.oneShot(
+                global, location: location, config: likelyPart(of: config), surroundings: surroundings
+            ) { running in
                 try await call(running, full: config, base: base)
             }
             try show(outcome)
@@ -53,11 +60,8 @@ struct Call: AsyncParsableCommand {
 
     /// The servers whose tools can have this name without being shortened: usually one, so that no other is started for nothing.
     private func likelyPart(of config: AggregatorConfig) -> AggregatorConfig {
-        let lowered = name.lowercased()
         var part = config
-        part.servers = config.servers.filter {
-            $0.value.prefix.isEmpty || lowered.hasPrefix(($0.value.prefix + config.settings.separator).lowercased())
-        }
+        part.servers = config.servers.filter { $0.value.prefix.isEmpty || mayHaveTool($0.value, config) }
         return part.servers.isEmpty ? config : part
     }
 
@@ -82,25 +86,32 @@ struct Call: AsyncParsableCommand {
 
     private func find(_ running: Running, full: AggregatorConfig) async throws -> ToolDefinition {
         if let tool = await tool(in: running) { return tool }
+        // Whose prefix it has, and who cannot answer: that is the reason, whatever the others have.
+        if let server = await running.aggregator.status().first(where: { $0.state == .down && mayHaveTool(full.servers[$0.key], full) }) {
+            throw Failure.down(server)
+        }
+        if let server = full.servers.values.first(where: { $0.isDisabled && mayHaveTool($0, full) }) {
+            throw Failure(
+                status: .tool, code: "serverDisabled", message: "server '\(server.key)' is disabled in the config file",
+                hint: "remove 'disabled' there to use its tools")
+        }
         // Perhaps a shortened name, or another server's: now all are started.
         await running.aggregator.apply(full)
         await running.aggregator.settled()
         try Task.checkCancellation()
         if let tool = await tool(in: running) { return tool }
-        let lowered = name.lowercased()
-        for server in await running.aggregator.status() where server.state == .down {
-            guard let prefix = full.servers[server.key]?.prefix, !prefix.isEmpty else { continue }
-            guard lowered.hasPrefix((prefix + full.settings.separator).lowercased()) else { continue }
-            throw Failure(
-                status: .unreachable, code: "serverUnreachable", message: "server '\(server.key)' is down: \(server.cause ?? "")",
-                hint: server.hint ?? server.errorLines.last.map { "it wrote: \($0)" })
-        }
         do throws(UnknownTool) {
             _ = try await running.aggregator.mergedCatalog().route(name)
         } catch {
             throw Failure(status: .tool, code: "unknownTool", message: error.description, hint: "'mcpagg list-tools' lists them all")
         }
         throw Failure(status: .unexpected, code: "internal", message: "the tool '\(name)' came and went")
+    }
+
+    /// Whether the name begins with the server's prefix.
+    private func mayHaveTool(_ server: ServerConfig?, _ config: AggregatorConfig) -> Bool {
+        guard let prefix = server?.prefix, !prefix.isEmpty else { return false }
+        return name.lowercased().hasPrefix((prefix + config.settings.separator).lowercased())
     }
 
     private func tool(in running: Running) async -> ToolDefinition? {
@@ -126,7 +137,8 @@ struct Call: AsyncParsableCommand {
             let error = answer.view(answer.places[.error])
             throw Failure(
                 status: .tool, code: "protocolError",
-                message: "\(error["message"]?.string ?? "the server reported an error") (\(error["code"]?.jsonText ?? "no code"))")
+                message: "\(error["message"]?.string ?? "the server reported an error") (\(error["code"]?.jsonText ?? "no code"))",
+                detail: error.json)
         }
         let result = answer.view(answer.places[.result])
         let failure = result["_meta"]?[CallFailure.metaKey]?.string.flatMap(CallFailure.init(rawValue:))

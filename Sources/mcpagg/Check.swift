@@ -25,10 +25,12 @@ struct Check: AsyncParsableCommand {
 
     private func check(_ location: ConfigLocation) throws {
         var problems: [ConfigProblem] = []
+        var notes: [ConfigProblem] = []
         var count = 0
         do {
             let config = try location.parse(try location.read())
             problems = config.servers.values.compactMap(\.unusable)
+            notes = config.notes
             count = config.servers.count
         } catch let found as ConfigProblems {
             problems = found.problems
@@ -38,6 +40,7 @@ struct Check: AsyncParsableCommand {
         if json {
             show(problems, of: location)
         } else if problems.isEmpty {
+            for note in notes { StandardError.write("\(note)\n") }
             StandardOutput.write("\(location.name): \(count) server\(count == 1 ? "" : "s"), no problems\n")
         } else {
             StandardOutput.write(problems.map { "\($0)\n" }.joined())

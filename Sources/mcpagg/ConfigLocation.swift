@@ -23,8 +23,10 @@ struct ConfigLocation: Sendable {
     /// - Throws: ``Failure``, naming every place.
     static func find(named: String?, surroundings: ProcessSurroundings) throws -> ConfigLocation {
         let environment = surroundings.environment
+        if named?.isEmpty == true { throw Failure(status: .usage, code: "configNotFound", message: "--config names no file") }
         if let name = named ?? environment["MCPAGG_CONFIG"].flatMap({ $0.isEmpty ? nil : $0 }) {
             let location = ConfigLocation(name: name, surroundings: surroundings)
+            try location.refuseAncestor()
             guard access(location.path, F_OK) == 0 else {
                 throw Failure(
                     status: .usage, code: "configNotFound", message: "there is no config file '\(name)'",
@@ -37,7 +39,9 @@ struct ConfigLocation: Sendable {
             ["mcp.json", "mcp.yaml", "mcp.yml", ".mcp.json"] + ["mcp.json", "mcp.yaml", "mcp.yml"].map { "\(home)/mcpagg/\($0)" }
         for name in candidates {
             let location = ConfigLocation(name: name, surroundings: surroundings)
-            if access(location.path, F_OK) == 0 { return location }
+            guard access(location.path, F_OK) == 0 else { continue }
+            try location.refuseAncestor()
+            return location
         }
         throw Failure(
             status: .usage, code: "configNotFound", message: "there is no config file; looked for \(candidates.joined(separator: ", "))",
@@ -50,7 +54,36 @@ struct ConfigLocation: Sendable {
     private init(name: String, surroundings: ProcessSurroundings) {
         self.name = name
         self.surroundings = surroundings
-        path = name.hasPrefix("/") ? name : surroundings.workingDirectory + "/" + name
+        // Hosts start us without a shell, so nobody else has done this.
+        let expanded = name.hasPrefix("~/") ? surroundings.homeDirectory + name.dropFirst() : name
+        path = expanded.hasPrefix("/") ? expanded : surroundings.workingDirectory + "/" + expanded
+    }
+
+    // MARK: Ancestry
+
+    /// Holds the config files of the mcpaggs that a process descends from, one per line.
+    private static let ancestryVariable = "MCPAGG_ANCESTRY"
+
+    /// What children are told, so that one of them that is an mcpagg with the same file does not start us, and itself, without end. A
+    /// host's project file may name mcpagg and be, by its name, our config file too.
+    var ancestryMark: [String: String] {
+        let ancestors = surroundings.environment[Self.ancestryVariable].map { $0 + "\n" } ?? ""
+        return [Self.ancestryVariable: ancestors + realPath]
+    }
+
+    private func refuseAncestor() throws {
+        let ancestors = surroundings.environment[Self.ancestryVariable]?.split(separator: "\n").map(String.init) ?? []
+        guard ancestors.contains(realPath) else { return }
+        throw Failure(
+            status: .usage, code: "startsItself",
+            message: "the config file '\(name)' names mcpagg as one of its own servers, which would start itself without end",
+            hint: "remove that server, or give this mcpagg another file with --config")
+    }
+
+    private var realPath: String {
+        guard let resolved = realpath(path, nil) else { return path }
+        defer { free(resolved) }
+        return String(cString: resolved)
     }
 
     /// The bytes of the file as it is now.

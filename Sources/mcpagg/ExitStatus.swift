@@ -14,8 +14,10 @@ enum ExitStatus: Int32, Error {
     case tool = 5
     /// The call was sent, and whether it had effects is not known.
     case outcomeUnknown = 6
-    /// Ended by Ctrl-C, as shells count it.
+    // Ended by a signal, as shells count it: 128 and its number.
+    case hungUp = 129
     case interrupted = 130
+    case terminated = 143
 }
 
 /// An end that the person is told about.
@@ -25,6 +27,8 @@ struct Failure: Error {
     var code: String
     var message: String
     var hint: String?
+    /// JSON that says more, for programs.
+    var detail: ByteBuffer?
     /// Tell it as a JSON object.
     var asJSON = false
 
@@ -41,9 +45,16 @@ struct Failure: Error {
                 $0.member("message", message)
                 if let hint { $0.member("hint", hint) }
                 $0.member("exitCode", Int(status.rawValue))
+                if let detail { $0.member("detail", json: detail) }
             }
         }
         StandardError.write(String(buffer: envelope) + "\n")
+    }
+
+    /// Tells it as something that does not end the command.
+    func warn() {
+        let style = Style(descriptor: StandardError.descriptor)
+        StandardError.write("\(style.yellow("warning:")) \(message)\n" + (hint.map { "\(style.bold("hint:")) \($0)\n" } ?? ""))
     }
 
     func json(_ asJSON: Bool) -> Failure {

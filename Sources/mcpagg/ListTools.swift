@@ -25,24 +25,26 @@ struct ListTools: AsyncParsableCommand {
     func run() async throws {
         let surroundings = ProcessSurroundings()
         do {
-            var config = try ConfigLocation.find(named: global.config, surroundings: surroundings).load()
+            let location = try ConfigLocation.find(named: global.config, surroundings: surroundings)
+            var config = try location.load()
             if let server {
                 guard config.servers[server] != nil else { throw Failure.unknownServer(server, among: Array(config.servers.keys)) }
                 config.servers = config.servers.filter { $0.key == server }
             }
-            let (catalog, status) = try await Running.oneShot(global, config: config, surroundings: surroundings) { running in
+            let (catalog, status) = try await Running.oneShot(
+                global, location: location, config: config, surroundings: surroundings
+            ) { running in
                 await running.aggregator.settled()
                 try Task.checkCancellation()
                 return (await running.aggregator.mergedCatalog(), await running.aggregator.status())
             }
             // Some tools are better than none; none because nothing could be reached is a failure.
             let enabled = status.filter { $0.state != .disabled }
-            if !enabled.isEmpty, enabled.allSatisfy({ $0.state == .down }) {
-                throw Failure(
-                    status: .unreachable, code: "serverUnreachable",
-                    message: enabled.count == 1 ? "server '\(enabled[0].key)' is down: \(enabled[0].cause ?? "")" : "every server is down",
-                    hint: "run 'mcpagg status' for the causes")
+            let down = enabled.filter { $0.state == .down }
+            if let first = down.first, down.count == enabled.count {
+                throw down.count == 1 ? Failure.down(first) : Failure.allDown(down)
             }
+            for server in down { Failure.down(server).warn() }
             show(catalog)
         } catch let failure as Failure {
             throw failure.json(json)
@@ -77,6 +79,19 @@ struct ListTools: AsyncParsableCommand {
 }
 
 extension Failure {
+    static func down(_ server: ServerStatus) -> Failure {
+        Failure(
+            status: .unreachable, code: "serverUnreachable", message: "server '\(server.key)' is down: \(server.cause ?? "")",
+            hint: server.hint ?? server.errorLines.last.map { "its last line on stderr: \($0)" })
+    }
+
+    static func allDown(_ servers: [ServerStatus]) -> Failure {
+        let causes = servers.map { "  '\($0.key)': \($0.cause ?? "")" }
+        return Failure(
+            status: .unreachable, code: "serverUnreachable", message: "every server is down\n" + causes.joined(separator: "\n"),
+            hint: "'mcpagg status' says more")
+    }
+
     static func unknownServer(_ name: String, among names: [String]) -> Failure {
         let near = NearestNames.suggestions(for: name, among: names)
         return Failure(

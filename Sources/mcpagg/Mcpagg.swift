@@ -1,4 +1,5 @@
 import ArgumentParser
+import FeatureCatalog
 
 #if canImport(Glibc)
 import Glibc
@@ -30,6 +31,7 @@ struct Mcpagg: AsyncParsableCommand {
 
     private static func run(_ arguments: [String]) async -> ExitStatus {
         do {
+            try GlobalOptions.refuseUnknownCommand(in: GlobalOptions.moved(arguments))
             var command = try parseAsRoot(GlobalOptions.moved(arguments))
             // Somebody types it to see what it is. A host comes over a pipe; a person who means it writes 'serve'.
             if command is Serve, !arguments.contains("serve"), isatty(STDIN_FILENO) == 1 {
@@ -54,7 +56,11 @@ struct Mcpagg: AsyncParsableCommand {
                 StandardOutput.write(text + "\n")
                 return .success
             }
-            StandardError.write(text + "\n")
+            if arguments.contains("--json") {
+                Failure(status: .usage, code: "usage", message: text, asJSON: true).tell()
+            } else {
+                StandardError.write(text + "\n")
+            }
             return .usage
         }
     }
@@ -74,6 +80,18 @@ struct GlobalOptions: ParsableArguments {
 
     @Option(name: .long, help: "trace, debug, info, notice, warning, error or critical; what is logged to standard error.")
     var logLevel: LogLevelArgument?
+
+    /// A word in the place of a command that is none. The parser would take it for an argument of the default command.
+    /// - Parameter arguments: without the process's name.
+    static func refuseUnknownCommand(in arguments: [String]) throws {
+        let commands = Mcpagg.configuration.subcommands.map { $0._commandName } + ["help"]
+        guard let word = arguments.first, !word.hasPrefix("-"), !commands.contains(word) else { return }
+        let near = NearestNames.suggestions(for: word, among: commands)
+        throw Failure(
+            status: .usage, code: "unknownCommand", message: "there is no command '\(word)'",
+            hint: near.first.map { "did you mean '\($0)'?" } ?? "there are \(commands.joined(separator: ", "))",
+            asJSON: arguments.contains("--json"))
+    }
 
     /// Global options may stand before the command too: they are moved behind it, where the parser expects them. (With a default
     /// command it would take them for that one's, and the command for an argument.)

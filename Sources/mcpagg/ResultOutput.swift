@@ -19,6 +19,11 @@ struct ResultOutput {
     /// What the tool says went wrong is no result.
     let isError: Bool
 
+    static func isDirectory(_ path: String) -> Bool {
+        var status = stat()
+        return stat(path, &status) == 0 && status.st_mode & S_IFMT == S_IFDIR
+    }
+
     func show(_ result: JSONView) throws {
         let blocks = result["content"]?.elements ?? []
         for block in blocks { try show(block: block) }
@@ -43,7 +48,11 @@ struct ResultOutput {
     }
 
     private func say(_ text: String) {
-        let line = text.hasSuffix("\n") ? text : text + "\n"
+        var line = text.hasSuffix("\n") ? text : text + "\n"
+        // A program gets the text as it is; a terminal must not obey it.
+        if Style(descriptor: isError ? StandardError.descriptor : StandardOutput.descriptor).isTerminal {
+            line = line.withoutControls(butFor: "\n\t")
+        }
         if isError { StandardError.write(line) } else { StandardOutput.write(line) }
     }
 

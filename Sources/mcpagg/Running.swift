@@ -13,7 +13,8 @@ struct Running {
     let aggregator: Aggregator
     let surroundings: ProcessSurroundings
 
-    init(options: Aggregator.Options, surroundings: ProcessSurroundings, logLevel: Logger.Level) {
+    /// - Parameter location: the config file, which a child of ours must not start from again.
+    init(options: Aggregator.Options, location: ConfigLocation, surroundings: ProcessSurroundings, logLevel: Logger.Level) {
         self.surroundings = surroundings
         var logger = Logger(label: "mcpagg") { _ in LogOutput() }
         logger.logLevel = logLevel
@@ -22,27 +23,38 @@ struct Running {
             identity: HostProtocol.Identity(name: "mcpagg", version: Version.text),
             options: options,
             surroundings: Aggregator.Surroundings(
-                environment: surroundings.environment, workingDirectory: surroundings.workingDirectory),
+                environment: surroundings.environment, workingDirectory: surroundings.workingDirectory,
+                marks: location.ancestryMark),
             logger: logger,
             random: SystemRandomNumberGenerator())
     }
 
     /// Starts the configured servers, lets `body` ask them, and ends them whatever happens.
     ///
+    /// It says itself what went wrong, once; so nothing less than a catastrophe is logged, unless the person asks.
+    ///
     /// The first Ctrl-C cancels `body`, so that what it asked for is cancelled properly at the servers; a second one does not wait.
     /// - Throws: what `body` throws, and ``ExitStatus/interrupted``.
     static func oneShot<Result: Sendable>(
-        _ global: GlobalOptions, config: AggregatorConfig, surroundings: ProcessSurroundings,
+        _ global: GlobalOptions, location: ConfigLocation, config: AggregatorConfig, surroundings: ProcessSurroundings,
         body: @escaping @Sendable (Running) async throws -> Result
     ) async throws -> Result {
-        let running = Running(options: .oneShot, surroundings: surroundings, logLevel: global.logLevel?.level ?? .warning)
-        let signals = await UnixSignalsSequence(trapping: .sigint, .sigterm)
+        let running = Running(
+            options: .oneShot, location: location, surroundings: surroundings, logLevel: global.logLevel?.level ?? .critical)
+        let signals = await UnixSignalsSequence(trapping: .sigint, .sigterm, .sighup)
         await running.aggregator.apply(config)
         let work = Task { try await body(running) }
-        let watch = Task {
-            for await _ in signals {
-                if work.isCancelled { await running.aggregator.shutDownNow() } else { work.cancel() }
+        let watch = Task { () -> ExitStatus in
+            var status = ExitStatus.interrupted
+            for await signal in signals {
+                if work.isCancelled {
+                    await running.aggregator.shutDownNow()
+                } else {
+                    status = signal == .sigint ? .interrupted : signal == .sigterm ? .terminated : .hungUp
+                    work.cancel()
+                }
             }
+            return status
         }
         let outcome = await work.result
         await running.aggregator.shutDown(pace: .hurried)
@@ -51,7 +63,7 @@ struct Running {
         do {
             return try outcome.get()
         } catch is CancellationError {
-            throw ExitStatus.interrupted
+            throw await watch.value
         }
     }
 }

@@ -23,7 +23,8 @@ struct Serve: AsyncParsableCommand {
         let streams = try StandardStreams.claim()
         var options = Aggregator.Options()
         options.followsConfiguredLogLevel = global.logLevel == nil
-        let running = Running(options: options, surroundings: surroundings, logLevel: global.logLevel?.level ?? .info)
+        let running = Running(
+            options: options, location: location, surroundings: surroundings, logLevel: global.logLevel?.level ?? .info)
         let aggregator = running.aggregator
         // First of all, so that `initialize` is answered whatever the rest takes.
         await aggregator.connectHost(streams)
@@ -54,7 +55,7 @@ struct Serve: AsyncParsableCommand {
         listen.cancel()
         follow.cancel()
         // It stayed, and would have begun to serve with the first good save; but it never could.
-        if await !aggregator.hasConfig { throw ExitStatus.usage }
+        if await aggregator.neverHadGoodConfig { throw ExitStatus.usage }
     }
 }
 

@@ -17,11 +17,11 @@ struct Status: AsyncParsableCommand {
     func run() async throws {
         let surroundings = ProcessSurroundings()
         do {
-            let config = try ConfigLocation.find(named: global.config, surroundings: surroundings).load()
-            var quiet = global
-            // The table says it all, once.
-            if quiet.logLevel == nil { quiet.logLevel = LogLevelArgument(argument: "critical") }
-            let servers = try await Running.oneShot(quiet, config: config, surroundings: surroundings) { running in
+            let location = try ConfigLocation.find(named: global.config, surroundings: surroundings)
+            let config = try location.load()
+            let servers = try await Running.oneShot(
+                global, location: location, config: config, surroundings: surroundings
+            ) { running in
                 await running.aggregator.settled()
                 try Task.checkCancellation()
                 return await running.aggregator.status()

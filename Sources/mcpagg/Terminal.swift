@@ -10,13 +10,13 @@ import Darwin
 enum StandardOutput {
     static let descriptor = STDOUT_FILENO
 
-    /// Whoever reads may stop reading (`| head`): then there is nothing left to do, and that is no error.
     static func write(_ text: String) {
-        if !writeAll(Array(text.utf8), to: descriptor) { end(with: .success) }
-    }
-
-    static func write(_ bytes: some Sequence<UInt8>) {
-        if !writeAll(Array(bytes), to: descriptor) { end(with: .success) }
+        let status = writeAll(Array(text.utf8), to: descriptor)
+        if status == 0 { return }
+        // Whoever reads may stop reading (`| head`): then there is nothing left to do, and that is no error. A full disk is one.
+        if status == EPIPE { end(with: .success) }
+        StandardError.write("error: the result could not be written: \(String(cString: strerror(status)))\n")
+        end(with: .unexpected)
     }
 }
 
@@ -41,8 +41,8 @@ enum StandardInput {
     }
 }
 
-/// - Returns: `false` if the other end is closed or full of trouble.
-private func writeAll(_ bytes: [UInt8], to descriptor: CInt) -> Bool {
+/// - Returns: 0, or the error that kept it from being written.
+private func writeAll(_ bytes: [UInt8], to descriptor: CInt) -> CInt {
     bytes.withUnsafeBytes { bytes in
         var rest = bytes[...]
         while !rest.isEmpty {
@@ -53,10 +53,10 @@ private func writeAll(_ bytes: [UInt8], to descriptor: CInt) -> Bool {
                 _ = poll(&waiting, 1, -1)
                 continue
             }
-            guard count > 0 else { return false }
+            guard count > 0 else { return errno }
             rest = rest.dropFirst(count)
         }
-        return true
+        return 0
     }
 }
 
@@ -112,7 +112,16 @@ struct Table {
     }
 
     /// What servers say of themselves can hold line breaks, and sequences that a terminal would obey.
-    static func oneLine(_ text: String) -> String {
-        String(text.unicodeScalars.map { $0.value < 0x20 || (0x7F...0x9F).contains($0.value) ? " " : Character($0) })
+    static func oneLine(_ text: String) -> String { text.withoutControls(butFor: "") }
+}
+
+extension String {
+    /// Without what a terminal would obey instead of showing it.
+    func withoutControls(butFor allowed: String) -> String {
+        String(
+            unicodeScalars.map { scalar in
+                let isControl = scalar.value < 0x20 || (0x7F...0x9F).contains(scalar.value)
+                return isControl && !allowed.unicodeScalars.contains(scalar) ? " " : Character(scalar)
+            })
     }
 }
