@@ -45,9 +45,23 @@ extension Aggregator {
         let process = ChildProcess.launch(
             self.command(command), on: eventLoop, pending: pending, delegate: delegate, lineLimit: Limits.messageLength)
         downstream.child = Downstream.Child(process: process)
-        if let line = downstream.machine.opened() { process.connection.send(line: line) }
+        shakeHands(with: downstream)
         set(.startup(downstream.id), after: downstream.config.startupTimeout)
         debug("server '\(downstream.key)': launched")
+    }
+
+    /// Sends `initialize`, as soon as it is known what hosts can do for servers: that is said there, once.
+    private func shakeHands(with downstream: Downstream) {
+        guard let clientCapabilities, let line = downstream.machine.opened(clientCapabilities) else { return }
+        downstream.child?.process.connection.send(line: line)
+    }
+
+    /// The first host said what it can do, or none does in time.
+    func learn(_ capabilities: ClientCapabilities) {
+        guard clientCapabilities == nil else { return }
+        clientCapabilities = capabilities
+        cancel(.hostWait)
+        for downstream in downstreams.values where downstream.child != nil { shakeHands(with: downstream) }
     }
 
     private func command(_ command: Command) -> ChildProcess.Command {
@@ -87,7 +101,7 @@ extension Aggregator {
 
     func startupTimedOut(_ downstream: Downstream) {
         guard case .starting = downstream.life.state else { return }
-        let what = downstream.machine.phase == .initializing ? "did not answer 'initialize'" : "did not list its tools"
+        let what = downstream.machine.phase == .initializing ? "did not answer 'initialize'" : "did not list what it offers"
         lose(
             downstream, cause: "it \(what) within \(downstream.config.startupTimeout.text)",
             hint: "a longer 'startupTimeout' can be set for it in the config file")
@@ -117,27 +131,32 @@ extension Aggregator {
     private func received(_ message: Message, from downstream: Downstream) {
         guard let connection = downstream.child?.process.connection else { return }
         switch downstream.machine.received(message, now: now) {
-        case .answer(let call):
-            forwardAnswer(message, to: call)
+        case .answer(let forwarded):
+            forwardAnswer(message, of: downstream, to: forwarded)
+            if downstream.questions.isEmpty == false { withdrawOrphanedQuestions(of: downstream) }
             retireIfIdle(downstream)
-        case .progress(let call, let token): forwardProgress(message, to: call, token: token)
+        case .progress(let forwarded, let token): forwardProgress(message, to: forwarded, token: token)
         case .log: forwardLog(message, of: downstream)
+        case .ask(let id, let method): ask(message, id, method, of: downstream)
+        case .withdraw(let id): withdraw(id, message, of: downstream)
+        case .notify(.resourcesUpdated): forwardResourceUpdated(message, of: downstream)
+        case .notify: forwardElicitationComplete(message, of: downstream)
         case .send(let lines):
             for line in lines { connection.send(line: line) }
             expectExpiry(of: downstream, within: DownstreamProtocol.listTimeout)
-        case .tools(let tools, let lines):
+        case .listed(let kind, let features, let lines):
             for line in lines { connection.send(line: line) }
-            take(tools, of: downstream)
-        case .listFailed(let reason, let lines):
+            take(features, kind, of: downstream)
+        case .listFailed(_, let reason, let lines):
             for line in lines { connection.send(line: line) }
             report(.warning, "server '\(downstream.key)': \(reason)")
-            becameReady(downstream)
         case .unusable(let reason):
             lose(downstream, cause: reason, hint: nil)
             beginTeardown(of: downstream)
         case .late: debug("server '\(downstream.key)': an answer came after its call was given up")
         case .ignore(let reason): debug("server '\(downstream.key)': ignored \(reason)")
         }
+        if downstream.machine.phase == .ready { becameReady(downstream) }
     }
 
     /// A line that is no message. Banners are common: the first one is reported, the others are counted.
@@ -150,11 +169,11 @@ extension Aggregator {
         } else {
             debug("server '\(downstream.key)': skipped a line that is \(error)")
         }
-        guard !error.namesMethod, let call = downstream.machine.unusableAnswer(error.id) else { return }
+        guard !error.namesMethod, let forwarded = downstream.machine.unusableAnswer(error.id) else { return }
         fail(
-            call.request, .outcomeUnknown,
+            forwarded.request, forwarded.purpose, .outcomeUnknown,
             """
-            Server '\(downstream.key)' answered, but its answer cannot be used: it is \(error). The call may have had effects; check \
+            Server '\(downstream.key)' answered, but its answer cannot be used: it is \(error). The request may have had effects; check \
             before you repeat it.
             """)
         retireIfIdle(downstream)
@@ -176,18 +195,17 @@ extension Aggregator {
         }
     }
 
-    private func take(_ tools: [DownstreamProtocol.RawTool], of downstream: Downstream) {
-        var definitions: [ToolDefinition] = []
-        for tool in tools {
-            do throws(ToolDefinition.Defect) {
-                definitions.append(try ToolDefinition(tool))
+    private func take(_ features: [JSONView], _ kind: FeatureKind, of downstream: Downstream) {
+        var definitions: [FeatureDefinition] = []
+        for feature in features {
+            do throws(FeatureDefinition.Defect) {
+                definitions.append(try FeatureDefinition(feature, kind: kind))
             } catch {
-                report(.warning, "server '\(downstream.key)' lists a tool that is left out: \(error)")
+                report(.warning, "server '\(downstream.key)' lists a \(kind.noun) that is left out: \(error)")
             }
         }
-        downstream.tools = definitions
+        downstream.features[kind] = definitions
         if current[downstream.key] == downstream.id { catalogChanged() }
-        becameReady(downstream)
     }
 
     private func becameReady(_ downstream: Downstream) {
@@ -198,7 +216,8 @@ extension Aggregator {
         let time = downstream.launchedAt.map { $0.duration(to: now) } ?? .zero
         downstream.startTime = time
         let revision = downstream.machine.introduction?.revision.rawValue ?? "?"
-        report(.info, "server '\(downstream.key)': ready after \(time.text) (MCP \(revision), lists \(downstream.tools.count) tools)")
+        report(.info, "server '\(downstream.key)': ready after \(time.text) (MCP \(revision), lists \(downstream.features[.tools]?.count ?? 0) tools)")
+        restoreSubscriptions(of: downstream)
         settled(downstream)
         sendQueue(of: downstream)
     }
@@ -260,6 +279,7 @@ extension Aggregator {
         guard downstream.child?.isLost != true else { return }
         downstream.child?.isLost = true
         cancel(.startup(downstream.id))
+        withdrawQuestions(of: downstream, reason: "the server that asked has ended")
         let lost = downstream.machine.closed()
         if downstream.life.state != .stopped {
             let delay = downstream.life.lost(now: now, using: &random)
@@ -268,12 +288,12 @@ extension Aggregator {
             if let delay, options.restartsServers { set(.restart(downstream.id), after: delay) }
         }
         let cause = ending == nil ? cause : "mcpagg is ending, and ended it"
-        for call in lost {
+        for forwarded in lost {
             fail(
-                call.request, .outcomeUnknown,
+                forwarded.request, forwarded.purpose, .outcomeUnknown,
                 """
-                Server '\(downstream.key)' ended while it was working on this call: \(cause).\(lastErrorLines(downstream)) Whether the \
-                call had effects is not known; check before you repeat it.
+                Server '\(downstream.key)' ended while it was working on this request: \(cause).\(lastErrorLines(downstream)) Whether \
+                the request had effects is not known; check before you repeat it.
                 """)
         }
     }
@@ -285,7 +305,7 @@ extension Aggregator {
         if case .backingOff(_, let until) = downstream.life.state { text += "; next attempt in \(now.duration(to: until).text)" }
         if let hint { text += " (\(hint))" }
         report(.error, text + "." + lastErrorLines(downstream))
-        while let (request, _) = downstream.queue.popFirst() { fail(request, .unavailable, describeDown(downstream)) }
+        while let (request, _, purpose) = downstream.queue.popFirst() { fail(request, purpose, .unavailable, describeDown(downstream)) }
         settled(downstream)
     }
 

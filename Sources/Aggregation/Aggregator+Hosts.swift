@@ -1,9 +1,11 @@
+import ConfigFile
 import FeatureCatalog
 import JSONRPC
 import Lifecycle
 import Logging
 import MCPProtocol
 import NIOCore
+import OrderedCollections
 package import Transports
 
 // What hosts send.
@@ -56,7 +58,7 @@ extension Aggregator {
     private func unreadable(_ error: MessageError, from host: HostConnection) {
         switch host.machine.unreadable(error) {
         case .answer(let line): host.send(line: line)
-        case .ignore, .begin, .opened, .listTools, .callTool, .cancel, .setLevel: break
+        default: break
         }
         report(.warning, "the host sent a line that is \(error)")
     }
@@ -96,12 +98,20 @@ extension Aggregator {
             host.answer(request(id), line: line)
         case .begin(let line):
             forgetRequests(of: host)
+            learn(host.machine.capabilities)
             host.send(line: line)
         case .opened:
             debug("the host is ready (MCP \(host.machine.revision?.rawValue ?? ""))")
             announce()
-        case .callTool(let id): call(message, request(id), host: host)
-        case .listTools(let id): list(request(id), host: host)
+        case .forward(let kind, let id): forward(kind, message, request(id), host: host)
+        case .list(let kind, let id): list(kind, request(id), host: host)
+        case .resource(.subscribe, let id): subscribe(message, request(id), host: host)
+        case .resource(.unsubscribe, let id): unsubscribe(message, request(id), host: host)
+        case .resource(_, let id): read(message, request(id), host: host)
+        case .complete(let id): complete(message, request(id), host: host)
+        case .answered(let number): forwardHostAnswer(message, to: number, host: host)
+        case .progress(let number): forwardHostProgress(message, of: number, host: host)
+        case .rootsChanged: forwardRootsChanged(message)
         case .cancel(let id): cancelRequest(id, message, host: host)
         case .setLevel(let id, let level):
             for downstream in downstreams.values {
@@ -132,7 +142,14 @@ extension Aggregator {
 
     /// What the host's model should know before it asks for anything.
     private func instructions() -> String? {
-        configProblem.map { "mcpagg cannot read its config file as it is now. Tell the user:\n\($0)\nIt is read again when it is saved." }
+        let problem = configProblem.map {
+            "mcpagg cannot read its config file as it is now. Tell the user:\n\($0)\nIt is read again when it is saved."
+        }
+        let servers = current.values.compactMap { downstreams[$0] }.compactMap { downstream in
+            downstream.machine.introduction?.instructions.map { (downstream.key, $0) }
+        }
+        let merged = Instructions.merged(servers, limit: config.settings.instructionsLimit)
+        return problem ?? merged
     }
 
     // MARK: Coming and going
@@ -142,7 +159,10 @@ extension Aggregator {
         for (id, waiting) in host.waiting { giveUp(id, waiting, host: host, notice: nil) }
         host.waiting = [:]
         host.batches = [:]
-        host.listedRevision = nil
+        host.reads = [:]
+        host.listedRevisions = [:]
+        forgetQuestions(to: host)
+        endSubscriptions(of: host)
     }
 
     func hostWritabilityChanged(_ connection: HostConnectionID, isWritable: Bool) {

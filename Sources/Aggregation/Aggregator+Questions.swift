@@ -126,3 +126,11 @@ extension Aggregator {
         }
     }
 }
+
+// The end of an elicitation at a URL (2025-11-25).
+extension Aggregator {
+    /// Told to the hosts that may have been asked: the id is the server's own, and who never saw it ignores it.
+    func forwardElicitationComplete(_ message: Message, of downstream: Downstream) {
+        for host in hosts.values where host.machine.isOpen && host.machine.capabilities.elicitationURL { host.send(Splice(message)) }
+    }
+}

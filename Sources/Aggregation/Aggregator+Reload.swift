@@ -54,6 +54,7 @@ extension Aggregator {
         current = order
         // All at once, not one after another.
         for downstream in started { launch(downstream) }
+        if clientCapabilities == nil { set(.hostWait, after: Limits.hostWait) }
         retryFailed()
         catalogChanged()
         if isFirst, let path { report(.info, "using the config file \(path)") }
@@ -112,7 +113,7 @@ extension Aggregator {
         for (request, message) in queue {
             guard let host = hosts[request.connection] else { continue }
             host.waiting[request.id] = nil
-            call(message, request, host: host)
+            dispatch(message, request, host: host)
         }
         retireIfIdle(downstream)
     }

@@ -232,3 +232,28 @@ extension FeatureKind {
     /// What a request that names one of these is for.
     var purpose: ForwardedRequest.Purpose { self == .prompts ? .prompt : .tool }
 }
+
+// What depends on the host's revision. Only results of hosts that need it are looked into.
+extension Aggregator {
+    /// The answer in a form that the host's revision has.
+    func downlevelled(_ message: Message, _ purpose: ForwardedRequest.Purpose, for host: HostConnection) -> Message {
+        guard let revision = host.machine.revision else { return message }
+        if message.kind == .error { return withoutForeignError(message, for: host, revision: revision) }
+        guard revision < .v2025_06_18, purpose == .tool || purpose == .prompt else { return message }
+        guard let result = Downlevel.result(message.view(message.places[.result]), for: revision) else { return message }
+        var splice = Splice(message)
+        splice.replace(.result, with: .bytes(result))
+        return (try? Message(scanning: splice.bytes)) ?? message
+    }
+
+    /// An error code means something only to who has it in its revision (MCP 2025-11-25, client/elicitation, "URL Elicitation Required").
+    private func withoutForeignError(_ message: Message, for host: HostConnection, revision: Revision) -> Message {
+        guard message.errorSummary.code == ErrorCode.urlElicitationRequired.rawValue else { return message }
+        guard revision != .v2025_11_25 || !host.machine.capabilities.elicitationURL else { return message }
+        let error = message.view(message.places[.error])
+        let urls = error["data"]?["elicitations"]?.elements.compactMap { $0["url"]?.string } ?? []
+        let text = "\(error["message"]?.string ?? "The server wants something visited first"): \(urls.joined(separator: " "))"
+        let line = Composition.error(id: message.id, .internalError, text)
+        return (try? Message(scanning: line)) ?? message
+    }
+}

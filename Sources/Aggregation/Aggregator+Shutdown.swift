@@ -24,7 +24,7 @@ extension Aggregator {
             downstream.life.stop()
             cancel(.startup(downstream.id))
             cancel(.restart(downstream.id))
-            while let (request, _) = downstream.queue.popFirst() { fail(request, .unavailable, "mcpagg is ending") }
+            while let (request, _, purpose) = downstream.queue.popFirst() { fail(request, purpose, .unavailable, "mcpagg is ending") }
             beginTeardown(of: downstream, pace: pace)
         }
         endIfOver()

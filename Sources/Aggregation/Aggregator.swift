@@ -3,7 +3,7 @@ import FeatureCatalog
 import JSONRPC
 package import Lifecycle
 package import Logging
-import MCPProtocol
+package import MCPProtocol
 package import NIOCore
 import OrderedCollections
 import Resilience
@@ -23,12 +23,15 @@ package actor Aggregator {
         package var restartsServers = true
         /// The config file says what is logged, not the command line.
         package var followsConfiguredLogLevel = false
+        /// What is said to servers of hosts' abilities, whatever hosts say; `nil` to wait for the first.
+        package var clientCapabilities: ClientCapabilities?
 
         package init() {}
 
         /// For commands that ask one thing and end.
         package static var oneShot: Options {
             var options = Options()
+            options.clientCapabilities = ClientCapabilities()
             options.limitsListWait = false
             options.restartsServers = false
             return options
@@ -89,6 +92,12 @@ package actor Aggregator {
     var settledWaiters: [CheckedContinuation<Void, Never>] = []
 
     let pending = PendingWrites()
+    /// What hosts can do for servers; `nil` until the first one said so, and no handshake begins before that.
+    var clientCapabilities: ClientCapabilities?
+    /// Whom URIs in results came from.
+    var ownership = Ownership()
+    /// Resources that hosts want to hear of.
+    var subscriptions: [String: Subscription] = [:]
     var timers: [Timer: Scheduled<Void>] = [:]
     /// Looks after the config file.
     var watcher: FileWatcher?
@@ -96,6 +105,13 @@ package actor Aggregator {
     let endedPromise: EventLoopPromise<Void>
     /// Succeeds when no child is left and the hosts have got their last words.
     package nonisolated var ended: EventLoopFuture<Void> { endedPromise.futureResult }
+
+    /// A resource that is subscribed to at its server.
+    struct Subscription {
+        /// Its key in the config file: the subscription outlives a restart.
+        var server: String
+        var hosts: Set<HostConnectionID> = []
+    }
 
     /// What a timer stands for; there is at most one of each.
     enum Timer: Hashable, Sendable {
@@ -109,6 +125,8 @@ package actor Aggregator {
         /// A call times out.
         case expiry(DownstreamID)
         case listWait
+        /// No host has said what it can do.
+        case hostWait
         case announce
         case hostGrace(HostConnectionID)
         /// Nothing keeps us longer than this.
@@ -122,6 +140,7 @@ package actor Aggregator {
         self.eventLoop = eventLoop
         self.identity = identity
         self.options = options
+        clientCapabilities = options.clientCapabilities
         self.surroundings = surroundings
         self.logger = logger
         self.random = random
@@ -154,6 +173,7 @@ package actor Aggregator {
         case .childEnd(let id): if let downstream = downstreams[id] { childEndIsDue(downstream) }
         case .expiry(let id): if let downstream = downstreams[id] { expireCalls(of: downstream) }
         case .listWait: endListWait()
+        case .hostWait: learn(ClientCapabilities())
         case .announce: announce()
         case .hostGrace(let id): if let host = hosts[id] { leave(host) }
         case .end: end()

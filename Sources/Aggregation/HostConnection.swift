@@ -1,3 +1,4 @@
+import MCPProtocol
 import FeatureCatalog
 import JSONRPC
 import Lifecycle

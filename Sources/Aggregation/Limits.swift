@@ -13,6 +13,15 @@ package enum Limits {
     package static let waitingCalls = 256
     /// Calls of unknown tools that wait for servers which are starting for the first time.
     package static let earlyRequests = 256
+    /// Questions of one server that hosts have not answered yet.
+    package static let questions = 64
+    /// Resources subscribed to, of all servers.
+    package static let subscriptions = 1_000
+    /// URIs remembered from one result, and how deep in it they are looked for.
+    package static let rememberedURIs = 1_000
+    package static let rememberedDepth = 16
+    /// Servers are launched at once, but what hosts can do for them is said in the handshake: for that the first host has this long.
+    package static let hostWait = Duration.seconds(3)
     /// Requests of one host that are not answered yet.
     package static let hostRequests = RequestTable<Int>.capacity
     /// After a server closed its output we wait this long for it to say, by exiting, why.

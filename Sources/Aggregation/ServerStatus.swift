@@ -34,7 +34,7 @@ package struct ServerStatus: Sendable {
 extension Aggregator {
     /// One entry per server of the config file, in its order.
     package func status() -> [ServerStatus] {
-        let offered = presentCatalog.tools.reduce(into: [:]) { $0[$1.server, default: 0] += 1 }
+        let offered = presentCatalog[.tools].entries.reduce(into: [:]) { $0[$1.server, default: 0] += 1 }
         return config.servers.values.map { server in
             guard !server.isDisabled, let id = current[server.key], let downstream = downstreams[id] else {
                 return ServerStatus(key: server.key, state: .disabled, tools: 0, errorLines: [], noiseLines: 0)

@@ -6,4 +6,8 @@ package enum ErrorCode: Int, Sendable {
     /// Also for an unknown tool, prompt or cursor (2025-11-25, server/tools, "Error Handling").
     case invalidParams = -32602
     case internalError = -32603
+    /// Handshake era only.
+    case resourceNotFound = -32002
+    /// Revision 2025-11-25 only: the person has to visit a URL first.
+    case urlElicitationRequired = -32042
 }

@@ -84,7 +84,7 @@ struct Call: AsyncParsableCommand {
         return try await host.request(.toolsCall, params: params)
     }
 
-    private func find(_ running: Running, full: AggregatorConfig) async throws -> ToolDefinition {
+    private func find(_ running: Running, full: AggregatorConfig) async throws -> FeatureDefinition {
         if let tool = await tool(in: running) { return tool }
         // Whose prefix it has, and who cannot answer: that is the reason, whatever the others have.
         if let server = await running.aggregator.status().first(where: { $0.state == .down && mayHaveTool(full.servers[$0.key], full) }) {
@@ -100,8 +100,8 @@ struct Call: AsyncParsableCommand {
         await running.aggregator.settled()
         try Task.checkCancellation()
         if let tool = await tool(in: running) { return tool }
-        do throws(UnknownTool) {
-            _ = try await running.aggregator.mergedCatalog().route(name)
+        do throws(UnknownFeature) {
+            _ = try await running.aggregator.mergedCatalog().route(.tools, name)
         } catch {
             throw Failure(status: .tool, code: "unknownTool", message: error.description, hint: "'mcpagg list-tools' lists them all")
         }
@@ -114,8 +114,8 @@ struct Call: AsyncParsableCommand {
         return name.lowercased().hasPrefix((prefix + config.settings.separator).lowercased())
     }
 
-    private func tool(in running: Running) async -> ToolDefinition? {
-        await running.aggregator.mergedCatalog().tools.first { $0.name.text == name }?.definition
+    private func tool(in running: Running) async -> FeatureDefinition? {
+        await running.aggregator.mergedCatalog()[.tools].entries.first { $0.name.text == name }?.definition
     }
 
     private static func baseArguments(_ text: String) throws -> JSONView {
@@ -141,7 +141,7 @@ struct Call: AsyncParsableCommand {
                 detail: error.json)
         }
         let result = answer.view(answer.places[.result])
-        let failure = result["_meta"]?[CallFailure.metaKey]?.string.flatMap(CallFailure.init(rawValue:))
+        let failure = result["_meta"]?[RequestFailure.metaKey]?.string.flatMap(RequestFailure.init(rawValue:))
         let isError = result["isError"]?.boolean == true
         if json {
             StandardOutput.write(result.jsonText + "\n")

@@ -53,9 +53,9 @@ struct ListTools: AsyncParsableCommand {
 
     private func show(_ catalog: Catalog) {
         if json {
-            StandardOutput.write(String(buffer: catalog.toolsResult) + "\n")
+            StandardOutput.write(String(buffer: catalog[.tools].result) + "\n")
         } else if schema {
-            for tool in catalog.tools {
+            for tool in catalog[.tools].entries {
                 let definition = JSONView.whole(tool.definition.json)
                 var text = tool.name.text + "\n"
                 if let description = definition["description"]?.string { text += indented(description) }
@@ -64,7 +64,7 @@ struct ListTools: AsyncParsableCommand {
             }
         } else {
             var table = Table(["TOOL", "SERVER", "DESCRIPTION"], style: Style(descriptor: StandardOutput.descriptor))
-            for tool in catalog.tools {
+            for tool in catalog[.tools].entries {
                 let definition = JSONView.whole(tool.definition.json)
                 let description = definition["description"]?.string ?? definition["title"]?.string ?? ""
                 table.add([tool.name.text, tool.server, String(description.split(separator: "\n").first ?? "")])
