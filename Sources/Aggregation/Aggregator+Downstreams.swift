@@ -53,13 +53,16 @@ extension Aggregator {
     /// Sends `initialize`, as soon as it is known what hosts can do for servers: that is said there, once.
     private func shakeHands(with downstream: Downstream) {
         guard let clientCapabilities, let line = downstream.machine.opened(clientCapabilities) else { return }
+        downstream.wasToldOfRootsChanges = clientCapabilities.rootsListChanged
         downstream.child?.process.connection.send(line: line)
     }
 
-    /// The first host said what it can do, or none does in time.
-    func learn(_ capabilities: ClientCapabilities) {
-        guard clientCapabilities == nil else { return }
+    /// The first host said what it can do, or none does in time. A host that comes later than that is still learned of: servers
+    /// that are started again are told.
+    func learn(_ capabilities: ClientCapabilities, isAssumed: Bool = false) {
+        guard clientCapabilities == nil || areCapabilitiesAssumed else { return }
         clientCapabilities = capabilities
+        areCapabilitiesAssumed = isAssumed
         cancel(.hostWait)
         for downstream in downstreams.values where downstream.child != nil { shakeHands(with: downstream) }
     }
@@ -280,6 +283,8 @@ extension Aggregator {
         downstream.child?.isLost = true
         cancel(.startup(downstream.id))
         withdrawQuestions(of: downstream, reason: "the server that asked has ended")
+        downstream.earlyQuestions = []
+        downstream.elicitations = []
         let lost = downstream.machine.closed()
         if downstream.life.state != .stopped {
             let delay = downstream.life.lost(now: now, using: &random)

@@ -103,6 +103,7 @@ extension Aggregator {
         case .opened:
             debug("the host is ready (MCP \(host.machine.revision?.rawValue ?? ""))")
             announce()
+            askEarlyQuestions()
         case .forward(let kind, let id): forward(kind, message, request(id), host: host)
         case .list(let kind, let id): list(kind, request(id), host: host)
         case .resource(.subscribe, let id): subscribe(message, request(id), host: host)

@@ -3,24 +3,30 @@ import JSONRPC
 import Lifecycle
 import MCPProtocol
 import NIOCore
+import OrderedCollections
 import Transports
 
 // What servers ask of hosts: roots, sampling, elicitation. The way of a request, the other way round.
 extension Aggregator {
     /// Puts a server's question to the host whose request made it ask; never to another, and never to several.
     func ask(_ message: Message, _ id: RequestID, _ method: Method, of downstream: Downstream) {
-        guard downstream.questions[id] == nil else {
+        // A server that is being given up, because it started too late, may still be talking: a question of its would outlive it.
+        guard downstream.child?.isLost != true else { return debug("server '\(downstream.key)': not asked for it, it is given up") }
+        guard downstream.questions[id] == nil, !downstream.earlyQuestions.contains(where: { $0.id == id }) else {
             return answer(id, of: downstream, .invalidRequest, "The id \(id) is in use by a question that is not answered yet")
         }
-        guard downstream.questions.count < Limits.questions else {
+        guard downstream.questions.count + downstream.earlyQuestions.count < Limits.questions else {
             return answer(id, of: downstream, .internalError, "More than \(Limits.questions) questions are waiting for their answers")
         }
         guard let host = hostToAsk(for: downstream) else {
+            // Many servers ask for the roots as soon as they are initialized, which may be before the host has said that it is.
+            if hosts.values.contains(where: { !$0.isInputClosed }) { return downstream.earlyQuestions.append(message) }
             return answer(id, of: downstream, .internalError, "No host is there that could be asked")
         }
         let params = message.places[.params].isPresent ? message.view(message.places[.params]) : nil
-        guard host.machine.capabilities.allows(method, params: params) else {
-            return answer(id, of: downstream, .methodNotFound, "The host does not support '\(method.rawValue)' of this kind")
+        let revision = downstream.machine.introduction?.revision ?? .newestHandshake
+        guard host.machine.capabilities.known(in: revision).allows(method, params: params) else {
+            return answer(id, of: downstream, .methodNotFound, "The host, or this revision, does not support '\(method.rawValue)' of this kind")
         }
         let token = message.places[.metaProgressToken]
         let question = HostConnection.Question(
@@ -28,7 +34,9 @@ extension Aggregator {
         guard let number = host.questions.insert(question) else {
             return answer(id, of: downstream, .internalError, "Too many questions are waiting for the host")
         }
-        downstream.questions[id] = (host.id, number)
+        downstream.questions[id] = Downstream.OpenQuestion(
+            host: host.id, id: number, hasCause: downstream.machine.requestsInFlight > 0)
+        if method == .elicit, let elicitation = params?["elicitationId"]?.string { downstream.sawElicitation(elicitation) }
         var splice = Splice(message)
         splice.replace(.id, with: .integer(number))
         splice.replace(.metaProgressToken, with: .integer(number))
@@ -44,6 +52,17 @@ extension Aggregator {
     private func hostToAsk(for downstream: Downstream) -> HostConnection? {
         let asking = downstream.machine.newestRequest.flatMap { hosts[$0.request.connection] }
         return [asking].compactMap { $0 }.first { $0.machine.isOpen } ?? hosts.values.filter(\.machine.isOpen).min { $0.id.number < $1.id.number }
+    }
+
+    /// A host is ready: what servers asked before is put to it.
+    func askEarlyQuestions() {
+        for downstream in downstreams.values {
+            let early = downstream.earlyQuestions
+            downstream.earlyQuestions = []
+            for message in early {
+                if let id = message.id, let method = message.method { ask(message, id, method, of: downstream) }
+            }
+        }
     }
 
     private func answer(_ id: RequestID, of downstream: Downstream, _ code: ErrorCode, _ text: String) {
@@ -75,28 +94,33 @@ extension Aggregator {
     /// The server does not want the answer any more.
     /// - Parameter notice: its notification, whose reason the host gets to know.
     func withdraw(_ id: RequestID, _ notice: Message, of downstream: Downstream) {
-        guard let (hostID, number) = downstream.questions.removeValue(forKey: id), let host = hosts[hostID] else {
-            return debug("server '\(downstream.key)': cancelled \(id), which it has not asked")
+        downstream.earlyQuestions.removeAll { $0.id == id }
+        guard let question = downstream.questions.removeValue(forKey: id), let host = hosts[question.host] else {
+            return debug("server '\(downstream.key)': cancelled \(id), which no host is asked")
         }
-        _ = host.questions.remove(number)
+        _ = host.questions.remove(question.id)
+        // The time in which it was open does not count, however it ended.
+        downstream.machine.extendDeadlines(now: now)
         var splice = Splice(notice)
-        splice.replace(.requestID, with: .integer(number))
+        splice.replace(.requestID, with: .integer(question.id))
         host.send(splice)
     }
 
     /// With the last request in flight its questions have lost their reason: the host stops asking, and the server hears so.
     func withdrawOrphanedQuestions(of downstream: Downstream) {
         guard downstream.machine.requestsInFlight == 0 else { return }
-        withdrawQuestions(of: downstream, reason: "the request that led to this question was cancelled")
+        // What it asked on its own account, roots at its start for example, was never about a request.
+        withdrawQuestions(of: downstream, reason: "the request that led to this question is over", where: \.hasCause)
     }
 
     /// Nobody answers its questions any more.
-    func withdrawQuestions(of downstream: Downstream, reason: String) {
-        let questions = downstream.questions
-        downstream.questions = [:]
-        for (id, (hostID, number)) in questions {
-            guard let host = hosts[hostID], let question = host.questions.remove(number) else { continue }
-            host.send(line: DownstreamProtocol.cancellation(of: number, reason: reason))
+    func withdrawQuestions(
+        of downstream: Downstream, reason: String, where isMeant: (Downstream.OpenQuestion) -> Bool = { _ in true }
+    ) {
+        for (id, open) in downstream.questions where isMeant(open) {
+            downstream.questions[id] = nil
+            guard let host = hosts[open.host], let question = host.questions.remove(open.id) else { continue }
+            host.send(line: DownstreamProtocol.cancellation(of: open.id, reason: reason))
             if question.method == .elicit {
                 let cancelled = JSONWriter.object { $0.member("action", "cancel") }
                 downstream.child?.process.connection.send(line: Composition.result(id: id, cancelled))
@@ -120,8 +144,7 @@ extension Aggregator {
 
     /// The host's folders changed: servers that were told of them hear so.
     func forwardRootsChanged(_ message: Message) {
-        guard clientCapabilities?.rootsListChanged == true else { return }
-        for downstream in downstreams.values where downstream.machine.phase == .ready {
+        for downstream in downstreams.values where downstream.machine.phase == .ready && downstream.wasToldOfRootsChanges {
             downstream.child?.process.connection.send(Splice(message))
         }
     }
@@ -129,8 +152,12 @@ extension Aggregator {
 
 // The end of an elicitation at a URL (2025-11-25).
 extension Aggregator {
-    /// Told to the hosts that may have been asked: the id is the server's own, and who never saw it ignores it.
+    /// Told to the hosts that may have been asked, if the server did ask under this id.
     func forwardElicitationComplete(_ message: Message, of downstream: Downstream) {
+        let id = message.view(message.places[.params])["elicitationId"]?.string
+        guard let id, downstream.elicitations.remove(id) != nil else {
+            return debug("server '\(downstream.key)': completed an elicitation that nobody was told of")
+        }
         for host in hosts.values where host.machine.isOpen && host.machine.capabilities.elicitationURL { host.send(Splice(message)) }
     }
 }

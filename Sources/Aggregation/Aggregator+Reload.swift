@@ -110,7 +110,7 @@ extension Aggregator {
         // What it was never sent goes to whoever offers the tool now.
         let queue = downstream.queue
         downstream.queue = []
-        for (request, message) in queue {
+        for (request, message, _) in queue {
             guard let host = hosts[request.connection] else { continue }
             host.waiting[request.id] = nil
             dispatch(message, request, host: host)

@@ -121,13 +121,21 @@ extension Aggregator {
 
     func forwardAnswer(_ message: Message, of downstream: Downstream, to forwarded: ForwardedRequest) {
         guard let host = hosts[forwarded.request.connection] else { return }
+        var message = message
         switch forwarded.purpose {
         case .tool, .prompt, .complete: break
-        case .read: if readElsewhere(message, forwarded, host: host) { return }
+        case .read:
+            guard let answer = answerOfRead(message, forwarded, host: host) else { return }
+            message = answer
         case .subscribe(let uri): subscribed(uri, downstream, forwarded.request, isRefused: message.kind == .error)
-        case .unsubscribe: break
+        case .unsubscribe(let uri): unsubscribed(uri, forwarded.request)
         }
         if message.mentionsURI, message.kind == .result { remember(message, of: downstream) }
+        if message.kind == .error, message.errorSummary.code == ErrorCode.urlElicitationRequired.rawValue {
+            // The server may say of these, too, that they are complete.
+            let elicitations = message.view(message.places[.error])["data"]?["elicitations"]?.elements ?? []
+            for id in elicitations.prefix(Limits.elicitations).compactMap({ $0["elicitationId"]?.string }) { downstream.sawElicitation(id) }
+        }
         host.answer(forwarded.request, with: downlevelled(message, forwarded.purpose, for: host))
         answered(host)
     }

@@ -32,29 +32,38 @@ extension Aggregator {
         if let owner = owner(of: uri), !owner.life.isReady {
             return deliver(message, request, .read, to: owner, as: nil, host: host)
         }
+        let hasOwner = owner(of: uri) != nil
         var candidates = candidates(for: uri)
         guard !candidates.isEmpty, let first = downstreams[candidates.removeFirst()] else {
             if waitForServers(message, request, host: host) { return }
             return host.answer(request, line: notFound(request.id, uri: uri))
         }
-        host.reads[request.id] = HostConnection.Read(message: message, candidates: candidates)
+        host.reads[request.id] = HostConnection.Read(message: message, candidates: candidates, hasOwner: hasOwner)
         deliver(message, request, .read, to: first, as: nil, host: host)
     }
 
-    /// A server does not have the resource: the next one is asked.
-    /// - Returns: whether one is.
-    func readElsewhere(_ answer: Message, _ forwarded: ForwardedRequest, host: HostConnection) -> Bool {
-        guard var read = host.reads.removeValue(forKey: forwarded.request.id), answer.kind == .error else { return false }
+    /// If the server does not have the resource, the next one is asked.
+    /// - Returns: the answer for the host; `nil` if another server is asked. When none has the resource, the one that should have had
+    ///   it knows best why not.
+    func answerOfRead(_ answer: Message, _ forwarded: ForwardedRequest, host: HostConnection) -> Message? {
+        guard var read = host.reads.removeValue(forKey: forwarded.request.id), answer.kind == .error else { return answer }
         let code = answer.errorSummary.code
         // Servers differ in how they say so; what else these codes may mean, another server may know better as well.
-        guard code == ErrorCode.resourceNotFound.rawValue || code == ErrorCode.invalidParams.rawValue || code == 0 else { return false }
+        guard code == ErrorCode.resourceNotFound.rawValue || code == ErrorCode.invalidParams.rawValue || code == 0 else { return answer }
+        let isOnly = read.refusal == nil && read.candidates.isEmpty
+        let refusal = read.refusal ?? answer
+        read.refusal = refusal
         while !read.candidates.isEmpty {
             guard let next = downstreams[read.candidates.removeFirst()], next.life.isReady else { continue }
             host.reads[forwarded.request.id] = read
             deliver(read.message, forwarded.request, .read, to: next, as: nil, host: host)
-            return true
+            return nil
         }
-        return false
+        if read.hasOwner { return refusal }
+        if waitForServers(read.message, forwarded.request, host: host) { return nil }
+        if isOnly { return refusal }
+        let uri = read.message.string(read.message.places[.uri]) ?? ""
+        return (try? Message(scanning: notFound(forwarded.request.id, uri: uri))) ?? refusal
     }
 
     private func notFound(_ id: RequestID, uri: String) -> ByteBuffer {
@@ -118,13 +127,22 @@ extension Aggregator {
     func unsubscribe(_ message: Message, _ request: HostRequest, host: HostConnection) {
         let uri = message.string(message.places[.uri]) ?? ""
         if let subscription = subscriptions[uri], subscription.hosts.contains(host.id) {
-            subscriptions[uri]?.hosts.remove(host.id)
-            if subscription.hosts.count == 1, let owner = current[subscription.server].flatMap({ downstreams[$0] }), owner.life.isReady {
-                subscriptions[uri] = nil
+            // Also while the server is down: it is not to be told again when it is back.
+            unsubscribed(uri, request)
+            if subscriptions[uri] == nil, let owner = current[subscription.server].flatMap({ downstreams[$0] }), owner.life.isReady {
                 return deliver(message, request, .unsubscribe(uri: uri), to: owner, as: nil, host: host)
             }
         }
+        // Not known to be subscribed to, but perhaps about to be: the server gets both in their order.
+        if let owner = downstreams.values.first(where: { $0.machine.isSubscribing(to: uri) }) {
+            return deliver(message, request, .unsubscribe(uri: uri), to: owner, as: nil, host: host)
+        }
         host.answer(request, line: Composition.result(id: request.id, Composition.emptyResult))
+    }
+
+    func unsubscribed(_ uri: String, _ request: HostRequest) {
+        subscriptions[uri]?.hosts.remove(request.connection)
+        if subscriptions[uri]?.hosts.isEmpty == true { subscriptions[uri] = nil }
     }
 
     /// The host is gone: what only it wanted to hear of is no longer subscribed to.
@@ -154,9 +172,16 @@ extension Aggregator {
     func forwardResourceUpdated(_ message: Message, of downstream: Downstream) {
         guard let uri = message.string(message.places[.uri]) else { return }
         var told: Set<HostConnectionID> = []
-        for (subscribed, subscription) in subscriptions where subscription.server == downstream.key && uri.hasPrefix(subscribed) {
+        for (subscribed, subscription) in subscriptions where subscription.server == downstream.key && isPart(uri, of: subscribed) {
             for id in subscription.hosts where told.insert(id).inserted { hosts[id]?.send(Splice(message)) }
         }
+    }
+
+    /// `note://a/b` is part of `note://a`; `note://ab` is another resource.
+    private func isPart(_ uri: String, of whole: String) -> Bool {
+        guard uri.utf8.starts(with: whole.utf8) else { return false }
+        guard let next = uri.utf8.dropFirst(whole.utf8.count).first else { return true }
+        return whole.utf8.last == UInt8(ascii: "/") || "/?#".utf8.contains(next)
     }
 
     // MARK: Completion

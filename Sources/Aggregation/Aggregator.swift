@@ -94,6 +94,8 @@ package actor Aggregator {
     let pending = PendingWrites()
     /// What hosts can do for servers; `nil` until the first one said so, and no handshake begins before that.
     var clientCapabilities: ClientCapabilities?
+    /// No host has said so; ``clientCapabilities`` is what can be done by any.
+    var areCapabilitiesAssumed = false
     /// Whom URIs in results came from.
     var ownership = Ownership()
     /// Resources that hosts want to hear of.
@@ -173,7 +175,7 @@ package actor Aggregator {
         case .childEnd(let id): if let downstream = downstreams[id] { childEndIsDue(downstream) }
         case .expiry(let id): if let downstream = downstreams[id] { expireCalls(of: downstream) }
         case .listWait: endListWait()
-        case .hostWait: learn(ClientCapabilities())
+        case .hostWait: learn(ClientCapabilities(), isAssumed: true)
         case .announce: announce()
         case .hostGrace(let id): if let host = hosts[id] { leave(host) }
         case .end: end()

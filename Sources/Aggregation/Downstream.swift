@@ -5,6 +5,7 @@ import JSONRPC
 import Lifecycle
 import MCPProtocol
 import NIOCore
+import OrderedCollections
 import Resilience
 import Transports
 
@@ -21,10 +22,26 @@ final class Downstream {
     var features: [FeatureKind: [FeatureDefinition]] = [:]
     /// Requests that came while it was starting.
     var queue: Deque<(request: HostRequest, message: Message, purpose: ForwardedRequest.Purpose)> = []
-    /// What it asked hosts, by its own ids: the host, and our id of the question there.
-    var questions: [RequestID: (host: HostConnectionID, id: Int)] = [:]
+    /// What it asked hosts, by its own ids.
+    var questions: [RequestID: OpenQuestion] = [:]
+    /// What it asked before any host was ready to be asked.
+    var earlyQuestions: [Message] = []
+    /// Ids of the elicitations at a URL that it told hosts of, and has not called complete. The oldest are forgotten first.
+    var elicitations: OrderedSet<String> = []
     /// When the earliest of its calls times out; no timer runs if `nil`.
     var nextExpiry: Instant?
+
+    /// A question that a host was asked.
+    struct OpenQuestion {
+        var host: HostConnectionID
+        /// Our id of it there.
+        var id: Int
+        /// A request was in flight at the server when it asked: with the last of those the question has lost its reason.
+        var hasCause: Bool
+    }
+
+    /// The host's changes of its roots were promised to it in its handshake.
+    var wasToldOfRootsChanges = false
 
     // For people: status, error texts.
     var launchedAt: Instant?
@@ -66,6 +83,11 @@ final class Downstream {
     }
 
     var key: String { config.key }
+
+    func sawElicitation(_ id: String) {
+        elicitations.append(id)
+        if elicitations.count > Limits.elicitations { elicitations.removeFirst() }
+    }
 
     /// Nothing of it is left to wait for.
     var isIdle: Bool { queue.isEmpty && machine.requestsInFlight == 0 }

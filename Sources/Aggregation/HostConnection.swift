@@ -26,6 +26,10 @@ final class HostConnection {
     struct Read {
         var message: Message
         var candidates: [DownstreamID]
+        /// The first server was asked for a reason: it lists the resource, mentioned it, or has a template for it.
+        var hasOwner: Bool
+        /// What the first server said.
+        var refusal: Message?
     }
 
     /// A question of a server: roots, sampling or elicitation.
@@ -88,6 +92,7 @@ final class HostConnection {
     /// Sends what a server answered, under the host's own id.
     func answer(_ request: HostRequest, with message: Message) {
         waiting[request.id] = nil
+        reads[request.id] = nil
         var splice = Splice(message)
         splice.replace(.id, with: .json(request.id.text))
         if let batch = request.batch { return collect(splice.bytes, in: batch) }
@@ -97,6 +102,7 @@ final class HostConnection {
     /// Sends a message that we composed.
     func answer(_ request: HostRequest, line: ByteBuffer) {
         waiting[request.id] = nil
+        reads[request.id] = nil
         if let batch = request.batch { return collect(line, in: batch) }
         send(line: line)
     }

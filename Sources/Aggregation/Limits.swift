@@ -15,6 +15,8 @@ package enum Limits {
     package static let earlyRequests = 256
     /// Questions of one server that hosts have not answered yet.
     package static let questions = 64
+    /// Elicitations at a URL, of one server, whose completion is still passed on.
+    package static let elicitations = 1_000
     /// Resources subscribed to, of all servers.
     package static let subscriptions = 1_000
     /// URIs remembered from one result, and how deep in it they are looked for.

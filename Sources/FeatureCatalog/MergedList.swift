@@ -1,3 +1,4 @@
+import JSONRPC
 package import MCPProtocol
 package import NIOCore
 
@@ -42,7 +43,8 @@ package struct MergedList: Sendable {
     init(_ kind: FeatureKind, entries: [Entry], after previous: MergedList?) {
         self.kind = kind
         self.entries = entries
-        result = Self.list(kind, entries)
+        let result = Self.list(kind, entries)
+        self.result = result
         revision = previous.map { $0.result == result ? $0.revision : $0.revision + 1 } ?? 0
         routes = entries.map {
             Route(

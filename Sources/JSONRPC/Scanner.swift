@@ -353,7 +353,12 @@ package struct Scanner {
         repeat {
             try skipWhitespace()
             let key = try scanKey()
-            if key.end &- key.start == 3, UnsafeRawBufferPointer(rebasing: bytes[key.range]).equals("uri") { sawURI = true }
+            // The letter tells most keys of that length apart; then two more.
+            if key.end &- key.start == 3, byte(at: Int(key.start)) == UInt8(ascii: "u"), byte(at: Int(key.start) + 1) == UInt8(ascii: "r"),
+                byte(at: Int(key.start) + 2) == UInt8(ascii: "i")
+            {
+                sawURI = true
+            }
             try scanValue(depth: depth + 1)
         } while try continueContainer(until: UInt8(ascii: "}"))
     }

@@ -61,6 +61,10 @@ package struct DownstreamProtocol: Sendable {
         case forwarded(ForwardedRequest, deadline: Instant)
         /// Cancelled or given up: its answer, if it still comes, goes nowhere. Forgotten after `until`.
         case abandoned(until: Instant)
+
+        var isForwarded: Bool {
+            if case .forwarded = self { true } else { false }
+        }
     }
 
     /// How long one page of a list may take. The first lists are bounded by the server's start-up time as well.
@@ -95,6 +99,13 @@ package struct DownstreamProtocol: Sendable {
         // Later ids are greater.
         requests.entries.filter(\.entry.isForwarded).max { $0.id < $1.id }.flatMap { waiting in
             if case .forwarded(let request, _) = waiting.entry { request } else { nil }
+        }
+    }
+
+    /// A request to subscribe to this resource was sent and is not answered.
+    package func isSubscribing(to uri: String) -> Bool {
+        requests.entries.contains { waiting in
+            if case .forwarded(let request, _) = waiting.entry { request.purpose == .subscribe(uri: uri) } else { false }
         }
     }
 
@@ -331,11 +342,5 @@ package struct DownstreamProtocol: Sendable {
         requests.removeAll().compactMap { waiting in
             if case .forwarded(let request, _) = waiting { request } else { nil }
         }
-    }
-}
-
-extension DownstreamProtocol.Waiting {
-    fileprivate var isForwarded: Bool {
-        if case .forwarded = self { true } else { false }
     }
 }

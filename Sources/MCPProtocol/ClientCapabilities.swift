@@ -54,6 +54,14 @@ package struct ClientCapabilities: Hashable, Sendable {
         }
     }
 
+    /// What of this a peer of another revision knows: it was declared to it before its revision was known.
+    package func known(in revision: Revision) -> ClientCapabilities {
+        var known = self
+        if revision < .v2025_06_18 { known.elicitationForm = false }
+        if revision < .v2025_11_25 { (known.elicitationURL, known.samplingTools, known.samplingContext) = (false, false, false) }
+        return known
+    }
+
     /// Whether a request that a server makes of its client may be put to this host.
     /// - Parameter params: of the request.
     package func allows(_ method: Method, params: JSONView?) -> Bool {

@@ -3,6 +3,7 @@ import ArgumentParser
 import ConfigFile
 import FeatureCatalog
 import JSONRPC
+import MCPProtocol
 import NIOCore
 import OrderedCollections
 

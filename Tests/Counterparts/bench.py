@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import subprocess
+import sys
 import time
 import uuid
 from collections.abc import Callable
@@ -43,6 +44,57 @@ class Server:
         return position, json.loads(line)
 
 
+@dataclass
+class Scripted(Server):
+    """A scripted server (servers/scripted.py): it answers what its script says, and the test plays the rest."""
+
+    script: dict[str, Any] = field(default_factory=dict)
+    script_path: Path | None = None
+    log: PipeLog | None = None  # both directions, in the order of the server
+    control: int = -1
+
+    def write_script(self) -> None:
+        # Renamed into its place: the server reads it at any moment.
+        fresh = self.script_path.with_suffix(".fresh")
+        fresh.write_text(json.dumps(self.script))
+        fresh.rename(self.script_path)
+
+    def say(self, message: dict[str, Any]) -> None:
+        os.write(self.control, json.dumps({"say": {"jsonrpc": "2.0", **message}}).encode() + b"\n")
+
+    def notify(self, method: str, params: Any = None) -> None:
+        self.say({"method": method} if params is None else {"method": method, "params": params})
+
+    def question(self, id: int | str, method: str, params: Any = None) -> None:
+        """Asks the host something."""
+        self.say({"id": id, "method": method} if params is None else {"id": id, "method": method, "params": params})
+
+    def exit(self, status: int = 0) -> None:
+        os.write(self.control, json.dumps({"exit": status}).encode() + b"\n")
+
+    def got(self, start: int = 0) -> list[dict[str, Any]]:
+        """All messages it received, from this line of its log on."""
+        return [parsed(line[2:]) for line in self.log.lines[start:] if line.startswith(b"> ")]
+
+    def wait_for(self, method: str, start: int = 0, **params: Any) -> tuple[int, dict[str, Any]]:
+        def wanted(line: bytes) -> bool:
+            message = parsed(line[2:]) if line.startswith(b"> ") else {}
+            return message.get("method") == method and all((message.get("params") or {}).get(k) == v for k, v in params.items())
+
+        position, line = self.log.wait_for(wanted, PATIENCE, start)
+        return position, json.loads(line[2:])
+
+    def answer_to(self, id: int | str, start: int = 0) -> dict[str, Any]:
+        """What it was answered to a question of its."""
+        wanted = validation.identity(id)
+
+        def is_answer(line: bytes) -> bool:
+            message = parsed(line[2:]) if line.startswith(b"> ") else {}
+            return "method" not in message and "id" in message and validation.identity(message["id"]) == wanted
+
+        return json.loads(self.log.wait_for(is_answer, PATIENCE, start)[1][2:])
+
+
 def parsed(line: bytes) -> dict[str, Any]:
     """The message in the line, or an empty one if it is no single JSON object."""
     try:
@@ -76,6 +128,20 @@ class Bench:
             server.sent = PipeLog(f"what {key} sent", self.directory / f"{unique}-{key}.sent")
             arguments += ["--record", str(server.received.path), "--record-sent", str(server.sent.path)]
         server.entry = {"command": places.fake(), "args": arguments, **entry}
+        self.servers.append(server)
+        return server
+
+    def scripted(self, key: str, script: dict[str, Any] | None = None, **entry: Any) -> Scripted:
+        """A server with a script; further keywords are members of its config entry."""
+        path = self.directory / f"{len(self.servers)}-{key}"
+        server = Scripted(key, {}, script=script or {}, script_path=path.with_suffix(".json"))
+        server.write_script()
+        server.log = PipeLog(f"the log of {key}", path.with_suffix(".log"))
+        os.mkfifo(path.with_suffix(".control"))
+        server.control = os.open(path.with_suffix(".control"), os.O_RDWR)
+        program = Path(__file__).parent / "servers" / "scripted.py"
+        arguments = ["-S", str(program), str(server.script_path), str(server.log.path), str(path.with_suffix(".control"))]
+        server.entry = {"command": sys.executable, "args": arguments, **entry}
         self.servers.append(server)
         return server
 
@@ -113,12 +179,14 @@ class Bench:
             value["aggregator"] = aggregator
         return json.dumps(value, indent=2) + "\n"
 
-    def host(self, config: Path, revision: str | None = validation.NEWEST_HANDSHAKE, arguments: tuple[str, ...] = ()) -> "RawHost":
-        """A host on pipes; with a revision, the handshake is already done."""
+    def host(
+        self, config: Path, revision: str | None = validation.NEWEST_HANDSHAKE, arguments: tuple[str, ...] = (), **capabilities: Any
+    ) -> "RawHost":
+        """A host on pipes; with a revision, the handshake is already done. Further keywords are its capabilities."""
         host = RawHost([places.mcpagg(), "--config", str(config), *arguments], self.environment, self.directory)
         self.hosts.append(host)
         if revision is not None:
-            host.handshake(revision)
+            host.handshake(revision, capabilities)
         return host
 
     def run(self, *arguments: str, input: str | None = None, timeout: float = 60) -> subprocess.CompletedProcess[str]:
@@ -144,6 +212,12 @@ class Bench:
             os.kill(pid, signal.SIGKILL)
         recordings = [host.recording for host in self.hosts] + self.relayed
         for server in self.servers:
+            if isinstance(server, Scripted):
+                server.log.close()
+                os.close(server.control)
+                sides = {b"> ": "client", b"< ": "server"}
+                lines = [(sides[line[:2]], line[2:]) for line in server.log.lines]
+                recordings.append(validation.Recording(f"mcpagg to {server.key}", lines, tested="client"))
             if server.received is not None and server.sent is not None:
                 server.received.close()
                 server.sent.close()
@@ -239,10 +313,25 @@ class RawHost:
         position, line = self.out.wait_for(lambda line: parsed(line).get("method") == method, timeout, start)
         return position, json.loads(line)
 
+    def question(self, method: str, start: int = 0) -> tuple[int, dict[str, Any]]:
+        """The first request of this method that the host was sent from line `start` on, with the line's number."""
+        wanted = lambda line: parsed(line).get("method") == method and "id" in parsed(line)  # noqa: E731
+        position, line = self.out.wait_for(wanted, PATIENCE, start)
+        return position, json.loads(line)
+
+    def reply(self, id: int | str, result: Any = None, error: Any = None) -> None:
+        """Answers a question."""
+        answer = {"result": result} if error is None else {"error": error}
+        self.send(json.dumps({"jsonrpc": "2.0", "id": id, **answer}).encode())
+
+    def messages(self, start: int = 0) -> list[dict[str, Any]]:
+        """All it was sent from this line on."""
+        return [parsed(line) for line in self.out.lines[start:]]
+
     # The usual moves
 
-    def handshake(self, revision: str) -> dict[str, Any]:
-        params = {"protocolVersion": revision, "capabilities": {}, "clientInfo": {"name": "raw-host", "version": "1"}}
+    def handshake(self, revision: str, capabilities: dict[str, Any] | None = None) -> dict[str, Any]:
+        params = {"protocolVersion": revision, "capabilities": capabilities or {}, "clientInfo": {"name": "raw-host", "version": "1"}}
         answer = self.ask("initialize", params)
         self.notify("notifications/initialized")
         return answer

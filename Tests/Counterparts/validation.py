@@ -125,7 +125,8 @@ class Judge:
         self.revision = recording.revision
         self.problems: list[str] = []
         self.judged = 0
-        self.open: dict[str, dict[tuple[str, Any], str]] = {"client": {}, "server": {}}  # requests by who sent them
+        # Requests by who sent them. More than one under an id if the untested side errs: the last is answered first, as a refusal.
+        self.open: dict[str, dict[tuple[str, Any], list[str]]] = {"client": {}, "server": {}}
         self.cancelled: set[tuple[str, Any]] = set()
         self.for_sdk1: list[dict[str, Any]] = []
 
@@ -154,7 +155,7 @@ class Judge:
         """A request too damaged to be read may still be answered, with an error, if its id could be made out."""
         id = re.search(rb'"id"\s*:\s*(\d+|"[^"\\\\]*")', line)
         if id and b'"method"' in line:
-            self.open[side][identity(json.loads(id.group(1)))] = "damaged"
+            self.open[side].setdefault(identity(json.loads(id.group(1))), []).append("damaged")
 
     def complain(self, line: bytes, text: str) -> None:
         shown = line if len(line) <= 600 else line[:450] + b" ... " + line[-150:]
@@ -171,7 +172,7 @@ class Judge:
                     self.open[side].clear()  # a new session, with ids of its own
                 if line and identity(message["id"]) in self.open[side]:
                     self.complain(line, "uses the id of a request that is still open")
-                self.open[side][identity(message["id"])] = method
+                self.open[side].setdefault(identity(message["id"]), []).append(method)
                 if line:
                     self.judge(line, message, "request", method)
             else:
@@ -184,7 +185,10 @@ class Judge:
             if line:
                 self.judge_anonymous_error(line, message)
             return
-        asked = self.open[other].pop(identity(message["id"]), None)
+        waiting = self.open[other].get(identity(message["id"]), [])
+        asked = waiting.pop() if waiting else None
+        if not waiting:
+            self.open[other].pop(identity(message["id"]), None)
         if asked is None:
             if line and not (side == "server" and identity(message["id"]) in self.cancelled):
                 # An id that was never used, or one that has had its answer. The other side's unreadable requests have none.

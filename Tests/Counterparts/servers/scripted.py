@@ -1,0 +1,124 @@
+"""A server that says what a test wants it to say. Plain stdlib: nothing between the test and the pipe.
+
+Usage: scripted.py SCRIPT LOG CONTROL
+
+SCRIPT is a JSON file, read at every start and before every answer, so that a test can change it:
+  revision      answered to `initialize`; without it, the one asked for
+  capabilities, instructions
+  lists         {"tools/list": [[item, ...], ...]}: a list by its pages; a method that is not in it is not found
+  answers       {method: {name, URI or "*": {"result": ...} or {"error": ...}}}; "ref" of a completion is its name or URI;
+                "held" instead of an answer leaves it to the test
+  onInitialized messages to send when `notifications/initialized` has come
+What is in neither is left open for the test to answer, except what has one obvious answer (see `obvious`).
+
+LOG is a named pipe: every line that came in after `> `, every line that went out after `< `, in the order of this process.
+CONTROL is a named pipe of lines: {"say": message}, {"exit": status}.
+"""
+
+import json
+import os
+import sys
+import threading
+
+script_path, log_path, control_path = sys.argv[1:]
+log = os.open(log_path, os.O_WRONLY)
+writing = threading.Lock()
+MEMBERS = {
+    "tools/list": "tools",
+    "prompts/list": "prompts",
+    "resources/list": "resources",
+    "resources/templates/list": "resourceTemplates",
+}
+
+
+def note(mark: bytes, line: bytes) -> None:
+    text = mark + line.rstrip(b"\r\n") + b"\n"
+    while text:
+        text = text[os.write(log, text) :]
+
+
+def say(message) -> None:
+    line = json.dumps(message).encode()
+    with writing:
+        # Noted first: whoever sees the message finds it in the log.
+        note(b"< ", line)
+        sys.stdout.buffer.write(line + b"\n")
+        sys.stdout.buffer.flush()
+
+
+def obey() -> None:
+    descriptor = os.open(control_path, os.O_RDWR)
+    pending = b""
+    while chunk := os.read(descriptor, 65536):
+        *lines, pending = (pending + chunk).split(b"\n")
+        for line in lines:
+            order = json.loads(line)
+            if "say" in order:
+                say(order["say"])
+            else:
+                os._exit(order["exit"])
+
+
+def page(pages, member: str, params: dict) -> dict:
+    """Cursors are "", "1", "2": an empty string is a cursor like any other."""
+    cursor = params.get("cursor")
+    number = 0 if cursor is None else 1 if cursor == "" else int(cursor)
+    result = {member: pages[number] if pages else []}
+    if number + 1 < len(pages):
+        result["nextCursor"] = "" if number == 0 else str(number + 1)
+    return {"result": result}
+
+
+def obvious(method: str, params: dict, script: dict) -> dict | None:
+    capabilities = script.get("capabilities", {})
+    if method == "initialize":
+        result = {
+            "protocolVersion": script.get("revision", params["protocolVersion"]),
+            "capabilities": capabilities,
+            "serverInfo": {"name": "scripted", "version": "1"},
+        }
+        if "instructions" in script:
+            result["instructions"] = script["instructions"]
+        return {"result": result}
+    if method in MEMBERS:
+        pages = script.get("lists", {}).get(method)
+        if pages is not None:
+            return page(pages, MEMBERS[method], params)
+    elif method == "ping" or method == "logging/setLevel":
+        return {"result": {}}
+    elif method in ("resources/subscribe", "resources/unsubscribe"):
+        if capabilities.get("resources", {}).get("subscribe"):
+            return {"result": {}}
+    elif method == "resources/read":
+        return {"error": {"code": -32002, "message": "Resource not found", "data": {"uri": params["uri"]}}}
+    elif method in ("tools/call", "prompts/get"):
+        return None
+    return {"error": {"code": -32601, "message": f"Method not found: {method}"}}
+
+
+def main() -> None:
+    threading.Thread(target=obey, daemon=True).start()
+    for line in sys.stdin.buffer:
+        with writing:
+            note(b"> ", line)
+        message = json.loads(line)
+        method = message.get("method")
+        with open(script_path) as file:
+            script = json.load(file)
+        if method == "notifications/initialized":
+            for other in script.get("onInitialized", []):
+                say(other)
+        if method is None or "id" not in message:
+            continue
+        params = message.get("params") or {}
+        ref = params.get("ref", params)
+        choices = script.get("answers", {}).get(method, {})
+        answer = choices.get(ref.get("name", ref.get("uri", "*")), choices.get("*"))
+        if answer is None:
+            answer = obvious(method, params, script)
+        if answer is not None and answer != "held":
+            say({"jsonrpc": "2.0", "id": message["id"], **answer})
+
+
+main()
+os._exit(0)
