@@ -20,6 +20,9 @@ extension Aggregator {
             if waitsForServers, early.count < Limits.earlyRequests {
                 return waitForServers(EarlyRequest(request: request, call: message), host: host)
             }
+            if let downstream = downServer(ofTool: message.string(message.places[.name]) ?? "") {
+                return fail(request, .unavailable, describeDown(downstream))
+            }
             let starting = current.values.compactMap { downstreams[$0] }.filter { !$0.life.isSettled }.map { "'\($0.key)'" }
             let text = starting.isEmpty ? "\(error)" : "\(error) (\(starting.joined(separator: ", ")) may offer it, but is still starting)"
             return host.answer(request, line: Composition.error(id: request.id, .invalidParams, text))
@@ -29,6 +32,15 @@ extension Aggregator {
             send(message, request, to: downstream, as: route.toolJSON, host: host)
         } else {
             wait(message, request, for: downstream, host: host)
+        }
+    }
+
+    /// The server that is down and whose prefix the name has: it may have the tool, though it never got to list it.
+    private func downServer(ofTool name: String) -> Downstream? {
+        let lowered = name.lowercased()
+        return current.values.lazy.compactMap { self.downstreams[$0] }.first { downstream in
+            guard downstream.failure != nil, !downstream.config.prefix.isEmpty else { return false }
+            return lowered.hasPrefix((downstream.config.prefix + config.settings.separator).lowercased())
         }
     }
 

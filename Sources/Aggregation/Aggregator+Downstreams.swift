@@ -220,6 +220,12 @@ extension Aggregator {
         set(.childEnd(downstream.id), after: Limits.exitWait)
     }
 
+    /// It takes nothing any more. Usually that is the first we see of its end; what it wrote before is still read.
+    func outputClosed(of downstream: Downstream) {
+        guard let child = downstream.child, child.teardown == nil, child.exitStatus == nil, !child.isInputClosed else { return }
+        set(.childEnd(downstream.id), after: Limits.exitWait)
+    }
+
     /// It has ended. What it wrote before may still be on its way to us.
     func exited(_ downstream: Downstream, _ status: ExitStatus) {
         downstream.child?.exitStatus = status
@@ -233,8 +239,11 @@ extension Aggregator {
     func childEndIsDue(_ downstream: Downstream) {
         guard let child = downstream.child else { return }
         if child.exitStatus == nil {
-            lose(downstream, cause: "it closed its standard output", hint: nil)
+            lose(downstream, cause: "it closed its standard \(child.isInputClosed ? "output" : "input")", hint: nil)
             beginTeardown(of: downstream)
+        } else if !child.process.connection.isReading {
+            // It is we who do not read, because a host does not.
+            set(.childEnd(downstream.id), after: Limits.outputWait)
         } else {
             // Somebody else holds its output open.
             downstream.child?.isInputClosed = true

@@ -30,7 +30,7 @@ extension Aggregator {
 
     private func open(_ id: HostConnectionID, _ channel: any Channel) {
         guard let host = hosts[id], case .pipe(let connection) = host.output else { return }
-        connection.open(channel)
+        connection.open(input: channel, output: channel)
     }
 
     func nextHostID() -> HostConnectionID {
