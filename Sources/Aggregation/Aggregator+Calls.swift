@@ -53,7 +53,7 @@ extension Aggregator {
         let now = now
         let call = ForwardedCall(
             request: request,
-            progressToken: token.isPresent ? message.text(token) : nil,
+            progressToken: message.isToken(token) ? message.text(token) : nil,
             idleTimeout: downstream.config.timeout,
             latest: downstream.config.maxTimeout.map { now.advanced(by: $0) })
         guard let id = downstream.machine.forward(call, now: now) else {
@@ -63,7 +63,7 @@ extension Aggregator {
         var splice = Splice(message)
         splice.replace(.id, with: .integer(id))
         splice.replace(.name, with: .json(toolJSON))
-        splice.replace(.metaProgressToken, with: .integer(id))
+        if call.progressToken != nil { splice.replace(.metaProgressToken, with: .integer(id)) }
         connection.send(splice)
         expectExpiry(of: downstream, within: call.idleTimeout)
     }
@@ -98,7 +98,6 @@ extension Aggregator {
         guard let host = hosts[request.connection] else { return }
         let result = Composition.toolFailure(redact(text), metaKey: CallFailure.metaKey, metaValue: kind.rawValue)
         host.answer(request, line: Composition.result(id: request.id, result))
-        answered(host)
     }
 
     /// Answers a call that one of our limits keeps back.
@@ -109,7 +108,6 @@ extension Aggregator {
     func forwardAnswer(_ message: Message, to call: ForwardedCall) {
         guard let host = hosts[call.request.connection] else { return }
         host.answer(call.request, with: message)
-        answered(host)
     }
 
     func forwardProgress(_ message: Message, to call: ForwardedCall, token: String) {
@@ -125,7 +123,6 @@ extension Aggregator {
     func cancelRequest(_ id: RequestID, _ notice: Message, host: HostConnection) {
         guard let waiting = host.waiting[id] else { return debug("the host cancelled \(id), which is not in flight") }
         giveUp(id, waiting, host: host, notice: notice)
-        answered(host)
     }
 
     /// - Parameter notice: the host's own notification, whose reason the server gets to know too.
@@ -143,7 +140,7 @@ extension Aggregator {
                 request = downstream.queue.remove(at: index).request
             }
         case .sent(let downstreamID, let number):
-            guard let downstream = downstreams[downstreamID], let call = downstream.machine.abandon(number, now: now) else { break }
+            guard let downstream = downstreams[downstreamID], let call = downstream.machine.abandon(number) else { break }
             request = call.request
             if let notice {
                 var splice = Splice(notice)
@@ -170,6 +167,8 @@ extension Aggregator {
     func expireCalls(of downstream: Downstream) {
         let now = now
         downstream.nextExpiry = nil
+        // It may have answered in time: we do not read it, because a host does not read us.
+        if downstream.child?.process.connection.isReading == false { downstream.machine.extendDeadlines(now: now) }
         for (id, call) in downstream.machine.expire(now: now) {
             downstream.child?.process.connection.send(line: DownstreamProtocol.cancellation(of: id, reason: "timed out"))
             report(.warning, "server '\(downstream.key)': a call timed out")
@@ -183,6 +182,7 @@ extension Aggregator {
                 """)
         }
         retireIfIdle(downstream)
+        expectRelist(of: downstream)
         guard let next = downstream.machine.nextDeadline else { return }
         downstream.nextExpiry = next
         set(.expiry(downstream.id), after: now.duration(to: next))

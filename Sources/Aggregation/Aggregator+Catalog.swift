@@ -75,7 +75,6 @@ extension Aggregator {
         let catalog = presentCatalog
         host.listedRevision = catalog.revision
         host.answer(request, line: Composition.result(id: request.id, catalog.toolsResult))
-        answered(host)
     }
 
     /// No list waits any longer, and no call for a tool that may still come.
@@ -117,7 +116,14 @@ extension Aggregator {
 
     /// This server became ready, or failed.
     func settled(_ downstream: Downstream) {
-        if replacements[downstream.key] == downstream.id { takeOver(downstream) }
+        if replacements[downstream.key] == downstream.id {
+            // A change that does not work takes nothing away: what ran before goes on.
+            if downstream.life.isReady || !isServing(downstream.key) {
+                takeOver(downstream)
+            } else {
+                report(.error, "server '\(downstream.key)': its new config does not work; the server as it was before goes on")
+            }
+        }
         guard areAllSettled else { return callEarlyTools() }
         endListWait()
         resumeSettledWaiters()

@@ -44,6 +44,7 @@ extension Aggregator {
         let delegate = DownstreamDelegate(aggregator: self, downstream: downstream.id, launch: downstream.launches)
         let process = ChildProcess.launch(
             self.command(command), on: eventLoop, pending: pending, delegate: delegate, lineLimit: Limits.messageLength)
+        process.connection.setReading(readsServers)
         downstream.child = Downstream.Child(process: process)
         if let line = downstream.machine.opened() { process.connection.send(line: line) }
         set(.startup(downstream.id), after: downstream.config.startupTimeout)
@@ -70,6 +71,7 @@ extension Aggregator {
         downstream.child?.process.close()
         downstream.child = nil
         cancel(.startup(downstream.id))
+        cancel(.childEnd(downstream.id))
         guard !failure.isConfiguration else {
             let hint = "correct 'command' in the config file, or install it and save the file again"
             return giveUp(downstream, cause: failure.description, hint: hint)
@@ -87,6 +89,10 @@ extension Aggregator {
 
     func startupTimedOut(_ downstream: Downstream) {
         guard case .starting = downstream.life.state else { return }
+        // It may have answered long ago: we do not read it, because a host does not read us.
+        guard downstream.child?.process.connection.isReading != false else {
+            return set(.startup(downstream.id), after: downstream.config.startupTimeout)
+        }
         let what = downstream.machine.phase == .initializing ? "did not answer 'initialize'" : "did not list its tools"
         lose(
             downstream, cause: "it \(what) within \(downstream.config.startupTimeout.text)",
@@ -115,26 +121,44 @@ extension Aggregator {
     }
 
     private func received(_ message: Message, from downstream: Downstream) {
-        guard let connection = downstream.child?.process.connection else { return }
         switch downstream.machine.received(message, now: now) {
         case .answer(let call):
             forwardAnswer(message, to: call)
             retireIfIdle(downstream)
         case .progress(let call, let token): forwardProgress(message, to: call, token: token)
         case .log: forwardLog(message, of: downstream)
+        case let action: perform(action, of: downstream)
+        }
+    }
+
+    /// Does what concerns the server alone, whatever message led to it.
+    private func perform(_ action: DownstreamProtocol.Action, of downstream: Downstream) {
+        guard let connection = downstream.child?.process.connection else { return }
+        switch action {
+        case .answer, .progress, .log: break  // dealt with by who has the message
         case .send(let lines):
             for line in lines { connection.send(line: line) }
             expectExpiry(of: downstream, within: DownstreamProtocol.listTimeout)
         case .tools(let tools, let lines):
             for line in lines { connection.send(line: line) }
             take(tools, of: downstream)
+            expectRelist(of: downstream)
         case .listFailed(let reason, let lines):
             for line in lines { connection.send(line: line) }
             report(.warning, "server '\(downstream.key)': \(reason)")
             becameReady(downstream)
+            expectRelist(of: downstream)
         case .unusable(let reason):
             lose(downstream, cause: reason, hint: nil)
             beginTeardown(of: downstream)
+        case .misaddressed(let call):
+            let cause = "its answer carries the id as a string, though it was asked under a number"
+            report(.warning, "server '\(downstream.key)': \(cause)")
+            fail(
+                call.request, .outcomeUnknown,
+                "Server '\(downstream.key)' answered, but \(cause). The call may have had effects; check before you repeat it.")
+            retireIfIdle(downstream)
+        case .listChanged: expectRelist(of: downstream)
         case .late: debug("server '\(downstream.key)': an answer came after its call was given up")
         case .ignore(let reason): debug("server '\(downstream.key)': ignored \(reason)")
         }
@@ -143,14 +167,18 @@ extension Aggregator {
     /// A line that is no message. Banners are common: the first one is reported, the others are counted.
     private func unreadable(_ error: MessageError, text: ByteBuffer?, from downstream: Downstream) {
         downstream.noise.lines += 1
-        let shown = text.map { String(decoding: $0.readableBytesView.prefix(Limits.shownNoise), as: UTF8.self) } ?? "\(error)"
+        // Secrets go before it is cut: of a part nobody could tell that it is one.
+        let line = text.map { String(decoding: $0.readableBytesView.prefix(Limits.noiseLooked), as: UTF8.self) } ?? "\(error)"
+        let shown = String(redact(line).oneLine.prefix(Limits.shownNoise))
         if downstream.noise.first == nil {
             downstream.noise.first = shown
             report(.warning, "server '\(downstream.key)' writes lines on stdout that are no MCP messages; the first is: \(shown)")
         } else {
             debug("server '\(downstream.key)': skipped a line that is \(error)")
         }
-        guard !error.namesMethod, let call = downstream.machine.unusableAnswer(error.id) else { return }
+        guard !error.namesMethod else { return }
+        let action = downstream.machine.unusableAnswer(error.id, why: "\(error)", now: now)
+        guard case .answer(let call) = action else { return perform(action, of: downstream) }
         fail(
             call.request, .outcomeUnknown,
             """
@@ -178,16 +206,34 @@ extension Aggregator {
 
     private func take(_ tools: [DownstreamProtocol.RawTool], of downstream: Downstream) {
         var definitions: [ToolDefinition] = []
+        var defects: [ToolDefinition.Defect] = []
         for tool in tools {
             do throws(ToolDefinition.Defect) {
                 definitions.append(try ToolDefinition(tool))
             } catch {
-                report(.warning, "server '\(downstream.key)' lists a tool that is left out: \(error)")
+                defects.append(error)
             }
         }
+        if let first = defects.first {
+            report(.warning, "server '\(downstream.key)' lists \(defects.count) tools that are left out; the first: \(first)")
+        }
+        // A server that says so for nothing costs nobody else anything.
+        let isSame = definitions.elementsEqual(downstream.tools) { $0.json == $1.json }
         downstream.tools = definitions
-        if current[downstream.key] == downstream.id { catalogChanged() }
+        if !isSame, current[downstream.key] == downstream.id { catalogChanged() }
         becameReady(downstream)
+    }
+
+    /// Reads a changed list again, at the pace the machine allows.
+    func expectRelist(of downstream: Downstream) {
+        guard let due = downstream.machine.relistDue, timers[.relist(downstream.id)] == nil else { return }
+        set(.relist(downstream.id), after: max(.zero, now.duration(to: due)))
+    }
+
+    func readListAgain(of downstream: Downstream) {
+        guard let line = downstream.machine.relist(now: now) else { return }
+        downstream.child?.process.connection.send(line: line)
+        expectExpiry(of: downstream, within: DownstreamProtocol.listTimeout)
     }
 
     private func becameReady(_ downstream: Downstream) {
@@ -220,6 +266,12 @@ extension Aggregator {
         set(.childEnd(downstream.id), after: Limits.exitWait)
     }
 
+    /// All it wrote there has been read.
+    func errorOutputClosed(of downstream: Downstream) {
+        downstream.child?.isErrorOutputClosed = true
+        if downstream.child?.isOver == true { childIsOver(downstream) }
+    }
+
     /// It takes nothing any more. Usually that is the first we see of its end; what it wrote before is still read.
     func outputClosed(of downstream: Downstream) {
         guard let child = downstream.child, child.teardown == nil, child.exitStatus == nil, !child.isInputClosed else { return }
@@ -245,8 +297,7 @@ extension Aggregator {
             // It is we who do not read, because a host does not.
             set(.childEnd(downstream.id), after: Limits.outputWait)
         } else {
-            // Somebody else holds its output open.
-            downstream.child?.isInputClosed = true
+            // Somebody else holds its pipes open.
             childIsOver(downstream)
         }
     }

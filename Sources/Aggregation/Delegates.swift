@@ -38,6 +38,7 @@ struct DownstreamDelegate: ChildDelegate {
     func launched(processID: Int) { performAndFlush { $0.launched($1, processID: processID) } }
     func launchFailed(_ failure: LaunchFailure) { performAndFlush { $0.launchFailed($1, failure) } }
     func exited(_ status: ExitStatus) { performAndFlush { $0.exited($1, status) } }
+    func errorOutputClosed() { performAndFlush { aggregator, downstream in aggregator.errorOutputClosed(of: downstream) } }
     func wroteToStandardError(_ bytes: ByteBuffer) { perform { $0.wroteToStandardError($1, bytes) } }
 
     private func perform(_ body: @Sendable (isolated Aggregator, Downstream) -> Void) {

@@ -43,6 +43,10 @@ package struct DownstreamProtocol: Sendable {
         case progress(ForwardedCall, token: String)
         /// The message is a log message of the server.
         case log
+        /// The message answers this call, but under an id of another type.
+        case misaddressed(ForwardedCall)
+        /// The list is to be read again, at ``relistDue``.
+        case listChanged
         /// The answer to a call that was cancelled, or given up.
         case late
         /// The server cannot be used, for this reason.
@@ -59,14 +63,19 @@ package struct DownstreamProtocol: Sendable {
         case tools(page: Int, deadline: Instant)
         case level
         case call(ForwardedCall, deadline: Instant)
-        /// Cancelled or given up: its answer, if it still comes, goes nowhere. Forgotten after `until`.
-        case abandoned(until: Instant)
     }
 
     /// How long one page of a tool list may take. The first list is bounded by the server's start-up time as well.
     package static let listTimeout = Duration.seconds(30)
-    /// How long we remember a request that was given up, so that its late answer is recognised.
-    package static let memoryOfAbandoned = Duration.seconds(300)
+    /// Bytes of all pages of one list.
+    package static let listLength = 32 * 1024 * 1024
+    /// After a list was read, a change is followed not before this time. It doubles with each list that follows another at once, up
+    /// to the cap: a server that never stops changing its list costs the others no time.
+    package static let relistInterval = Duration.milliseconds(250)
+    package static let relistCap = Duration.seconds(16)
+
+    /// Characters of a server's error text that are kept.
+    package static let errorLength = 2_000
 
     package private(set) var phase = Phase.idle
     package private(set) var introduction: Introduction?
@@ -78,6 +87,10 @@ package struct DownstreamProtocol: Sendable {
     private var isListing = false
     /// The list changed while it was being read: read it once more.
     private var listAgain = false
+    private var collectedLength = 0
+    /// Before this the list is not read again, and how long that was after the last time.
+    private var listedUntil = Instant(nanoseconds: .min)
+    private var relistWait = Self.relistInterval
     /// What the host last set, or wants set as soon as we may.
     private var level: LogLevel?
     private let identity: HostProtocol.Identity
@@ -119,9 +132,11 @@ package struct DownstreamProtocol: Sendable {
 
     /// Gives a call up. Its answer, should it come, is dropped.
     /// - Returns: the call, if it was still in flight, so that the server has to be told.
-    package mutating func abandon(_ id: Int, now: Instant) -> ForwardedCall? {
+    package mutating func abandon(_ id: Int) -> ForwardedCall? {
         guard case .call(let call, _) = requests[id] else { return nil }
-        requests[id] = .abandoned(until: now.advanced(by: Self.memoryOfAbandoned))
+        // Its place is free at once: a server that honours the cancellation never answers. The id is not used again, so an answer
+        // that comes all the same is known for what it is.
+        _ = requests.remove(id)
         return call
     }
 
@@ -152,22 +167,32 @@ package struct DownstreamProtocol: Sendable {
     }
 
     /// The peer sent something for this id that we cannot use.
-    /// - Returns: the call that will never be answered, if it was one.
-    package mutating func unusableAnswer(_ id: RequestID?) -> ForwardedCall? {
-        guard let id, let number = Int(id.text), case .call(let call, _) = requests[number] else { return nil }
-        _ = requests.remove(number)
-        return call
+    /// - Parameter why: completes "its answer is …".
+    /// - Returns: what that means: a call that will never be answered, a list that cannot be read, or nothing.
+    package mutating func unusableAnswer(_ id: RequestID?, why: String, now: Instant) -> Action {
+        guard let id, let number = Int(id.text), let waiting = requests.remove(number) else { return .ignore(why) }
+        switch waiting {
+        case .call(let call, _): return .answer(call)
+        case .initialize: return .unusable("its answer to 'initialize' is \(why)")
+        case .tools: return endList(failure: "its answer to 'tools/list' is \(why)", now: now)
+        case .level: return .ignore(why)
+        }
     }
 
     private mutating func answer(_ message: Message, now: Instant) -> Action {
         guard let id = message.integerID, let waiting = requests.remove(id) else {
+            if let id = message.integerID, requests.wasUsed(id) {
+                lateAnswers += 1
+                return .late
+            }
+            if let text = message.string(message.places[.id]), let id = Int(text), case .call(let call, _) = requests[id] {
+                _ = requests.remove(id)
+                return .misaddressed(call)
+            }
             return .ignore("an answer to a request it was never sent (id \(message.id?.text.prefix(40) ?? "none"))")
         }
         switch waiting {
         case .call(let call, _): return .answer(call)
-        case .abandoned:
-            lateAnswers += 1
-            return .late
         case .level:
             guard message.kind == .error else { return .ignore("its answer to 'logging/setLevel'") }
             return .ignore("its refusal of 'logging/setLevel': \(errorText(message))")
@@ -219,10 +244,12 @@ package struct DownstreamProtocol: Sendable {
             return .progress(call, token: token)
         case .message: return .log
         case .toolsListChanged:
-            guard phase == .ready, introduction?.capabilities.tools == true else { return .ignore("a changed list before the first") }
-            guard !isListing else {
+            guard phase == .ready || phase == .listing, introduction?.capabilities.tools == true else {
+                return .ignore("a changed list before the first")
+            }
+            guard !isListing, now >= listedUntil else {
                 listAgain = true
-                return .ignore("another change while its list is being read")
+                return .listChanged
             }
             return beginList(now: now).map { .send([$0]) } ?? .ignore("too many requests are waiting")
         case .initialize, .ping, .discover, .toolsList, .toolsCall, .setLevel, .initialized, .cancelled, nil:
@@ -232,8 +259,18 @@ package struct DownstreamProtocol: Sendable {
 
     // MARK: Tool lists
 
+    /// When ``relist(now:)`` will have something to do; `nil` if the list is not known to have changed, or is being read.
+    package var relistDue: Instant? { listAgain && !isListing ? listedUntil : nil }
+
+    /// - Returns: the request for the first page, if the list is to be read again now.
+    package mutating func relist(now: Instant) -> ByteBuffer? {
+        guard let due = relistDue, due <= now, phase == .ready else { return nil }
+        return beginList(now: now)
+    }
+
     private mutating func beginList(now: Instant) -> ByteBuffer? {
         collected = []
+        collectedLength = 0
         cursors = []
         listAgain = false
         guard let id = requests.insert(.tools(page: 1, deadline: now.advanced(by: Self.listTimeout))) else { return nil }
@@ -246,6 +283,10 @@ package struct DownstreamProtocol: Sendable {
         let result = message.view(message.places[.result])
         guard let tools = result["tools"], tools.kind == .array else {
             return endList(failure: "its answer to 'tools/list' has no array 'tools'", now: now)
+        }
+        collectedLength += message.bytes.readableBytes
+        guard collectedLength <= Self.listLength else {
+            return endList(failure: "its tool list is longer than \(Self.listLength) bytes", now: now)
         }
         collected += tools.elements
         guard collected.count <= Self.toolLimit else { return endList(failure: "it lists more than \(Self.toolLimit) tools", now: now) }
@@ -261,13 +302,15 @@ package struct DownstreamProtocol: Sendable {
 
     private mutating func endList(failure: String?, now: Instant) -> Action {
         isListing = false
+        // In a row if the last list was read just before this one.
+        relistWait = now < listedUntil.advanced(by: Self.relistCap) ? min(relistWait * 2, Self.relistCap) : Self.relistInterval
+        listedUntil = now.advanced(by: relistWait)
         var messages: [ByteBuffer] = []
         if phase == .listing {
             phase = .ready
             if let request = levelRequest() { messages.append(request) }
         }
         let tools = collected
-        if listAgain, let request = beginList(now: now) { messages.append(request) }
         collected = []
         return failure.map { .listFailed($0, send: messages) } ?? .tools(tools, send: messages)
     }
@@ -280,10 +323,21 @@ package struct DownstreamProtocol: Sendable {
     private func errorText(_ message: Message) -> String {
         let error = message.view(message.places[.error])
         let text = error["message"]?.string ?? ""
-        return "\(text.prefix(200)) (\(error["code"]?.jsonText ?? "no code"))"
+        return "\(text.prefix(Self.errorLength).description.oneLine) (\(error["code"]?.jsonText.prefix(20) ?? "no code"))"
     }
 
     // MARK: Ends
+
+    /// We did not listen: what the calls in flight have waited until now does not count.
+    package mutating func extendDeadlines(now: Instant) {
+        for (id, waiting) in Array(requests.entries) {
+            switch waiting {
+            case .call(let call, _): requests[id] = .call(call, deadline: call.deadline(from: now))
+            case .tools(let page, _): requests[id] = .tools(page: page, deadline: now.advanced(by: Self.listTimeout))
+            case .initialize, .level: break
+            }
+        }
+    }
 
     /// The calls whose time is over. They are abandoned with that; their server has to be told.
     package mutating func expire(now: Instant) -> [(id: Int, call: ForwardedCall)] {
@@ -292,14 +346,16 @@ package struct DownstreamProtocol: Sendable {
         for (id, waiting) in requests.entries {
             switch waiting {
             case .call(let call, let deadline) where deadline <= now: expired.append((id, call))
-            case .abandoned(let until) where until <= now: forgotten.append(id)
             case .tools(_, let deadline) where deadline <= now && phase == .ready:
                 forgotten.append(id)
                 isListing = false
-            case .call, .abandoned, .initialize, .tools, .level: break
+                // What it was read for may still be true.
+                listAgain = true
+                listedUntil = max(listedUntil, now)
+            case .call, .initialize, .tools, .level: break
             }
         }
-        for (id, _) in expired { _ = abandon(id, now: now) }
+        for (id, _) in expired { _ = abandon(id) }
         for id in forgotten { _ = requests.remove(id) }
         return expired
     }
@@ -309,7 +365,6 @@ package struct DownstreamProtocol: Sendable {
         requests.entries.compactMap { waiting -> Instant? in
             switch waiting.entry {
             case .call(_, let deadline): deadline
-            case .abandoned(let until): until
             case .tools(_, let deadline): phase == .ready ? deadline : nil
             case .initialize, .level: nil
             }

@@ -40,6 +40,8 @@ package protocol ChildDelegate: ConnectionDelegate {
     /// It has ended, and so has what was left of its process group.
     func exited(_ status: ExitStatus)
     func wroteToStandardError(_ bytes: ByteBuffer)
+    /// It has closed its standard error, and all of it was read.
+    func errorOutputClosed()
 }
 
 /// A downstream server that we launched: a process group of its own, with pipes on its three standard descriptors.
@@ -195,7 +197,9 @@ package final class ChildProcess {
             .whenComplete { result in
                 switch result {
                 case .success(let channel): self.errorChannel = channel
-                case .failure: closeDescriptor(descriptor)
+                case .failure:
+                    closeDescriptor(descriptor)
+                    delegate.errorOutputClosed()
                 }
             }
     }
@@ -254,5 +258,6 @@ private final class ErrorOutputHandler<Delegate: ChildDelegate>: ChannelInboundH
     init(delegate: Delegate) { self.delegate = delegate }
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) { delegate.wroteToStandardError(unwrapInboundIn(data)) }
+    func channelInactive(context: ChannelHandlerContext) { delegate.errorOutputClosed() }
     func errorCaught(context: ChannelHandlerContext, error: any Error) { context.close(promise: nil) }
 }

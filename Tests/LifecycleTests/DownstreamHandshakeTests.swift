@@ -66,8 +66,8 @@ struct DownstreamHandshakeTests {
             (#""result":null"#, "its answer to 'initialize' names no protocol version"),
             (#""error":{"code":-32602,"message":"no"}"#, "it refused 'initialize': no (-32602)"),
             (
-                #""error":{"message":"\#(String(repeating: "y", count: 300))"}"#,
-                "it refused 'initialize': \(String(repeating: "y", count: 200)) (no code)"
+                #""error":{"message":"\#(String(repeating: "y", count: 3_000))"}"#,
+                "it refused 'initialize': \(String(repeating: "y", count: DownstreamProtocol.errorLength)) (no code)"
             ),
             (#""error":"broken""#, "it refused 'initialize':  (no code)"),
         ])

@@ -3,6 +3,7 @@ import Lifecycle
 import MCPProtocol
 import NIOCore
 import Resilience
+import Testing
 
 /// What a machine wants done, as one line of text: the actions hold messages, which say more than their cases.
 func told(_ action: HostProtocol.Action) -> String {
@@ -26,6 +27,8 @@ func told(_ action: DownstreamProtocol.Action) -> String {
     case .answer(let call): "answer \(call.request.id)"
     case .progress(let call, let token): "progress \(call.request.id) under \(token)"
     case .log: "log"
+    case .misaddressed(let call): "misaddressed \(call.request.id)"
+    case .listChanged: "again"
     case .late: "late"
     case .unusable(let why): "unusable: \(why)"
     case .ignore: "ignore"
@@ -63,6 +66,8 @@ struct Conversation {
         var conversation = Conversation(level: level)
         try conversation.shakeHands(capabilities: capabilities)
         if conversation.machine.phase == .listing { _ = try conversation.answer(#"{"tools":[]}"#) }
+        // Long enough for a change to be followed at once.
+        conversation.pass(DownstreamProtocol.relistCap * 2)
         return conversation
     }
 
@@ -89,7 +94,7 @@ struct Conversation {
         switch action {
         case .send(let messages), .tools(_, let messages), .listFailed(_, let messages):
             for message in messages { _ = try sent(message) }
-        case .answer, .progress, .log, .late, .unusable, .ignore: break
+        case .answer, .progress, .log, .misaddressed, .listChanged, .late, .unusable, .ignore: break
         }
         return told(action)
     }
@@ -105,6 +110,15 @@ struct Conversation {
 
     mutating func listChanged() throws -> String {
         try hears(#"{"jsonrpc":"2.0","method":"notifications/tools/list_changed"}"#)
+    }
+
+    /// What is sent once the time has come to read a changed list again.
+    mutating func relist() throws -> String {
+        struct NothingDue: Error {}
+        guard let due = machine.relistDue else { throw NothingDue() }
+        #expect(machine.relist(now: Instant(nanoseconds: due.nanoseconds - 1)) == nil)
+        now = max(now, due)
+        return try sent(machine.relist(now: now))
     }
 
     /// Forwards a call of the host.

@@ -171,6 +171,7 @@ private struct Recorder: ChildDelegate {
     func readCompleted() {}
     func writabilityChanged(_ isWritable: Bool) { events.yield(.writable(isWritable)) }
     func inputClosed(unterminated: Int) { events.yield(.closed(unterminated: unterminated)) }
+    func errorOutputClosed() {}
     func outputClosed() { events.yield(.outputClosed) }
 }
 
