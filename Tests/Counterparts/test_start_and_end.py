@@ -1,5 +1,6 @@
 """What happens at the edges: signals before anything has begun, files that are none, an mcpagg that would start itself."""
 
+import json
 import os
 import random
 import subprocess
@@ -64,3 +65,33 @@ def test_an_mcpagg_that_is_one_of_its_own_servers_is_refused(bench):
     assert "self" in result.stderr
     status = bench.run("--config", str(config), "status")
     assert "would start itself without end" in status.stdout, status.stdout
+
+
+def descriptors(process: int) -> int:
+    return len(os.listdir(f"/proc/{process}/fd"))
+
+
+def test_servers_that_come_and_go_leave_no_descriptor_behind(bench):
+    """One that works, one that is not there and one that ends at once, all three made anew sixty times."""
+    good = bench.fake("good", record=False)
+    config = bench.config()
+
+    def save(number: int) -> None:
+        servers = {
+            f"s{number}": good.entry,
+            "missing": {"command": f"no-such-command-{number}"},
+            "short": {**good.entry, "args": ["--exit-at-start", str(number)]},
+        }
+        fresh = config.with_name("fresh")
+        fresh.write_text(json.dumps({"mcpServers": servers}))
+        os.replace(fresh, config)
+
+    save(1)
+    host = bench.host(config)
+    counts = []
+    for number in range(1, 61):
+        save(number)
+        host.tools_when(lambda names, number=number: f"s{number}__echo" in names)
+        counts.append(descriptors(host.process.pid))
+    # Each launch has six for a while; what is still being ended, or started, at one look is a handful. A leak would be sixty times that.
+    assert max(counts[30:]) <= max(counts[:10]) + 12, counts
