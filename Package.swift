@@ -72,7 +72,7 @@ let package = Package(
         .target(
             name: "FeatureCatalog",
             dependencies: [
-                "JSONRPC", "MCPProtocol",
+                "JSONRPC",
                 .product(name: "Crypto", package: "swift-crypto"),
                 .product(name: "NIOCore", package: "swift-nio"),
             ],

@@ -92,7 +92,6 @@ extension Aggregator {
         let list = presentCatalog[kind]
         host.listedRevisions[kind] = list.revision
         host.answer(request, line: Composition.result(id: request.id, list.result))
-        answered(host)
     }
 
     /// No list waits any longer, and no request for something that may still come.
@@ -133,7 +132,14 @@ extension Aggregator {
 
     /// This server became ready, or failed.
     func settled(_ downstream: Downstream) {
-        if replacements[downstream.key] == downstream.id { takeOver(downstream) }
+        if replacements[downstream.key] == downstream.id {
+            // A change that does not work takes nothing away: what ran before goes on.
+            if downstream.life.isReady || !isServing(downstream.key) {
+                takeOver(downstream)
+            } else {
+                report(.error, "server '\(downstream.key)': its new config does not work; the server as it was before goes on")
+            }
+        }
         guard areAllSettled else { return dispatchEarlyRequests() }
         endListWait()
         resumeSettledWaiters()

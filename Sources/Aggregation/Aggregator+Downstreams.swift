@@ -44,6 +44,7 @@ extension Aggregator {
         let delegate = DownstreamDelegate(aggregator: self, downstream: downstream.id, launch: downstream.launches)
         let process = ChildProcess.launch(
             self.command(command), on: eventLoop, pending: pending, delegate: delegate, lineLimit: Limits.messageLength)
+        process.connection.setReading(readsServers)
         downstream.child = Downstream.Child(process: process)
         shakeHands(with: downstream)
         set(.startup(downstream.id), after: downstream.config.startupTimeout)
@@ -87,6 +88,7 @@ extension Aggregator {
         downstream.child?.process.close()
         downstream.child = nil
         cancel(.startup(downstream.id))
+        cancel(.childEnd(downstream.id))
         guard !failure.isConfiguration else {
             let hint = "correct 'command' in the config file, or install it and save the file again"
             return giveUp(downstream, cause: failure.description, hint: hint)
@@ -104,6 +106,10 @@ extension Aggregator {
 
     func startupTimedOut(_ downstream: Downstream) {
         guard case .starting = downstream.life.state else { return }
+        // It may have answered long ago: we do not read it, because a host does not read us.
+        guard downstream.child?.process.connection.isReading != false else {
+            return set(.startup(downstream.id), after: downstream.config.startupTimeout)
+        }
         let what = downstream.machine.phase == .initializing ? "did not answer 'initialize'" : "did not list what it offers"
         lose(
             downstream, cause: "it \(what) within \(downstream.config.startupTimeout.text)",
@@ -132,7 +138,6 @@ extension Aggregator {
     }
 
     private func received(_ message: Message, from downstream: Downstream) {
-        guard let connection = downstream.child?.process.connection else { return }
         switch downstream.machine.received(message, now: now) {
         case .answer(let forwarded):
             forwardAnswer(message, of: downstream, to: forwarded)
@@ -144,18 +149,37 @@ extension Aggregator {
         case .withdraw(let id): withdraw(id, message, of: downstream)
         case .notify(.resourcesUpdated): forwardResourceUpdated(message, of: downstream)
         case .notify: forwardElicitationComplete(message, of: downstream)
+        case let action: perform(action, of: downstream)
+        }
+    }
+
+    /// Does what concerns the server alone, whatever message led to it.
+    private func perform(_ action: DownstreamProtocol.Action, of downstream: Downstream) {
+        guard let connection = downstream.child?.process.connection else { return }
+        switch action {
+        case .answer, .progress, .log, .ask, .withdraw, .notify: break  // dealt with by who has the message
         case .send(let lines):
             for line in lines { connection.send(line: line) }
             expectExpiry(of: downstream, within: DownstreamProtocol.listTimeout)
         case .listed(let kind, let features, let lines):
             for line in lines { connection.send(line: line) }
             take(features, kind, of: downstream)
+            expectRelist(of: downstream)
         case .listFailed(_, let reason, let lines):
             for line in lines { connection.send(line: line) }
             report(.warning, "server '\(downstream.key)': \(reason)")
+            expectRelist(of: downstream)
         case .unusable(let reason):
             lose(downstream, cause: reason, hint: nil)
             beginTeardown(of: downstream)
+        case .misaddressed(let forwarded):
+            let cause = "its answer carries the id as a string, though it was asked under a number"
+            report(.warning, "server '\(downstream.key)': \(cause)")
+            fail(
+                forwarded.request, forwarded.purpose, .outcomeUnknown,
+                "Server '\(downstream.key)' answered, but \(cause). The request may have had effects; check before you repeat it.")
+            retireIfIdle(downstream)
+        case .listChanged: expectRelist(of: downstream)
         case .late: debug("server '\(downstream.key)': an answer came after its call was given up")
         case .ignore(let reason): debug("server '\(downstream.key)': ignored \(reason)")
         }
@@ -165,14 +189,18 @@ extension Aggregator {
     /// A line that is no message. Banners are common: the first one is reported, the others are counted.
     private func unreadable(_ error: MessageError, text: ByteBuffer?, from downstream: Downstream) {
         downstream.noise.lines += 1
-        let shown = text.map { String(decoding: $0.readableBytesView.prefix(Limits.shownNoise), as: UTF8.self) } ?? "\(error)"
+        // Secrets go before it is cut: of a part nobody could tell that it is one.
+        let line = text.map { String(decoding: $0.readableBytesView.prefix(Limits.noiseLooked), as: UTF8.self) } ?? "\(error)"
+        let shown = String(redact(line).oneLine.prefix(Limits.shownNoise))
         if downstream.noise.first == nil {
             downstream.noise.first = shown
             report(.warning, "server '\(downstream.key)' writes lines on stdout that are no MCP messages; the first is: \(shown)")
         } else {
             debug("server '\(downstream.key)': skipped a line that is \(error)")
         }
-        guard !error.namesMethod, let forwarded = downstream.machine.unusableAnswer(error.id) else { return }
+        guard !error.namesMethod else { return }
+        let action = downstream.machine.unusableAnswer(error.id, why: "\(error)", now: now)
+        guard case .answer(let forwarded) = action else { return perform(action, of: downstream) }
         fail(
             forwarded.request, forwarded.purpose, .outcomeUnknown,
             """
@@ -200,15 +228,33 @@ extension Aggregator {
 
     private func take(_ features: [JSONView], _ kind: FeatureKind, of downstream: Downstream) {
         var definitions: [FeatureDefinition] = []
+        var defects: [FeatureDefinition.Defect] = []
         for feature in features {
             do throws(FeatureDefinition.Defect) {
                 definitions.append(try FeatureDefinition(feature, kind: kind))
             } catch {
-                report(.warning, "server '\(downstream.key)' lists a \(kind.noun) that is left out: \(error)")
+                defects.append(error)
             }
         }
+        if let first = defects.first {
+            report(
+                .warning, "server '\(downstream.key)' lists \(defects.count) \(kind.noun)s that are left out; the first: \(first)")
+        }
+        // A server that says so for nothing costs nobody else anything.
+        let isSame = definitions.elementsEqual(downstream.features[kind] ?? []) { $0.json == $1.json }
         downstream.features[kind] = definitions
-        if current[downstream.key] == downstream.id { catalogChanged() }
+        if !isSame, current[downstream.key] == downstream.id { catalogChanged() }
+    }
+
+    /// Reads a changed list again, at the pace the machine allows.
+    func expectRelist(of downstream: Downstream) {
+        guard let due = downstream.machine.relistDue, timers[.relist(downstream.id)] == nil else { return }
+        set(.relist(downstream.id), after: max(.zero, now.duration(to: due)))
+    }
+
+    func readListAgain(of downstream: Downstream) {
+        for line in downstream.machine.relist(now: now) { downstream.child?.process.connection.send(line: line) }
+        expectExpiry(of: downstream, within: DownstreamProtocol.listTimeout)
     }
 
     private func becameReady(_ downstream: Downstream) {
@@ -242,6 +288,18 @@ extension Aggregator {
         set(.childEnd(downstream.id), after: Limits.exitWait)
     }
 
+    /// All it wrote there has been read.
+    func errorOutputClosed(of downstream: Downstream) {
+        downstream.child?.isErrorOutputClosed = true
+        if downstream.child?.isOver == true { childIsOver(downstream) }
+    }
+
+    /// It takes nothing any more. Usually that is the first we see of its end; what it wrote before is still read.
+    func outputClosed(of downstream: Downstream) {
+        guard let child = downstream.child, child.teardown == nil, child.exitStatus == nil, !child.isInputClosed else { return }
+        set(.childEnd(downstream.id), after: Limits.exitWait)
+    }
+
     /// It has ended. What it wrote before may still be on its way to us.
     func exited(_ downstream: Downstream, _ status: ExitStatus) {
         downstream.child?.exitStatus = status
@@ -255,11 +313,13 @@ extension Aggregator {
     func childEndIsDue(_ downstream: Downstream) {
         guard let child = downstream.child else { return }
         if child.exitStatus == nil {
-            lose(downstream, cause: "it closed its standard output", hint: nil)
+            lose(downstream, cause: "it closed its standard \(child.isInputClosed ? "output" : "input")", hint: nil)
             beginTeardown(of: downstream)
+        } else if !child.process.connection.isReading {
+            // It is we who do not read, because a host does not.
+            set(.childEnd(downstream.id), after: Limits.outputWait)
         } else {
-            // Somebody else holds its output open.
-            downstream.child?.isInputClosed = true
+            // Somebody else holds its pipes open.
             childIsOver(downstream)
         }
     }

@@ -32,7 +32,7 @@ extension Aggregator {
 
     private func open(_ id: HostConnectionID, _ channel: any Channel) {
         guard let host = hosts[id], case .pipe(let connection) = host.output else { return }
-        connection.open(channel)
+        connection.open(input: channel, output: channel)
     }
 
     func nextHostID() -> HostConnectionID {
@@ -56,6 +56,9 @@ extension Aggregator {
     }
 
     private func unreadable(_ error: MessageError, from host: HostConnection) {
+        var error = error
+        // The request that waits under this id will get its own answer.
+        if let id = error.id, host.waiting[id] != nil { error.id = nil }
         switch host.machine.unreadable(error) {
         case .answer(let line): host.send(line: line)
         default: break
@@ -157,9 +160,10 @@ extension Aggregator {
 
     /// Nothing of what the host asked for before concerns it any more: it started anew.
     private func forgetRequests(of host: HostConnection) {
+        // First, or what is given up would be taken for an answer of its batch.
+        host.batches = [:]
         for (id, waiting) in host.waiting { giveUp(id, waiting, host: host, notice: nil) }
         host.waiting = [:]
-        host.batches = [:]
         host.reads = [:]
         host.listedRevisions = [:]
         forgetQuestions(to: host)
@@ -168,12 +172,27 @@ extension Aggregator {
 
     func hostWritabilityChanged(_ connection: HostConnectionID, isWritable: Bool) {
         guard let host = hosts[connection], case .pipe(let pipe) = host.output else { return }
-        // What comes from the servers goes to the host: while it takes nothing, they wait. Its own requests are read on, up to a
-        // limit, because it may be waiting for us to take them before it reads.
-        for downstream in downstreams.values { downstream.child?.process.connection.setReading(isWritable) }
+        host.isStuck = !isWritable
+        followHosts()
         guard isWritable, host.isPaused else { return }
         host.isPaused = false
         pipe.setReading(true)
+    }
+
+    /// Whether what servers send is read now. It goes to the hosts: while one of them takes nothing, the servers wait. Its own requests
+    /// are read on, up to a limit, because it may be waiting for us to take them before it reads.
+    var readsServers: Bool { !hosts.values.contains(where: \.isStuck) }
+
+    /// Stops or starts reading what servers send.
+    private func followHosts() {
+        let reads = readsServers
+        let now = now
+        for downstream in downstreams.values {
+            guard let connection = downstream.child?.process.connection, connection.isReading != reads else { continue }
+            connection.setReading(reads)
+            // It was we who did not hear it.
+            if reads { downstream.machine.extendDeadlines(now: now) }
+        }
     }
 
     func hostInputClosed(_ connection: HostConnectionID, unterminated: Int) {
@@ -185,9 +204,9 @@ extension Aggregator {
         set(.hostGrace(connection), after: Limits.hostGrace)
     }
 
-    /// The host may have got its last answer.
-    func answered(_ host: HostConnection) {
-        if host.isInputClosed, host.waiting.isEmpty { leave(host) }
+    /// Lets go of the hosts that will send nothing more and have got their last answer. At the end of every turn.
+    func leaveServedHosts() {
+        for host in hosts.values where host.isInputClosed && !host.hasLeft && host.waiting.isEmpty { leave(host) }
     }
 
     /// Nobody waits for anything from this host any more. With the last one we end.
@@ -201,6 +220,7 @@ extension Aggregator {
         guard let host = hosts[connection] else { return }
         forgetRequests(of: host)
         hosts[connection] = nil
+        followHosts()
         if ending != nil {
             endIfOver()
         } else if hosts.values.allSatisfy(\.hasLeft) {

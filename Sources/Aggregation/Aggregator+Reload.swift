@@ -17,7 +17,9 @@ extension Aggregator {
         let isFirst = !hasConfig
         if configProblem != nil { report(.notice, "the config file is good again") }
         (config, hasConfig, configProblem) = (next, true, nil)
-        redact = Redaction(next.secrets)
+        // Those of servers that are being ended too: they may still say something.
+        secrets.formUnion(next.secrets)
+        redact = Redaction(secrets)
         if options.followsConfiguredLogLevel { logger.logLevel = Logger.Level(rawValue: next.settings.logLevel.rawValue) ?? .info }
         for note in next.notes { debug("\(note)") }
 
@@ -67,7 +69,7 @@ extension Aggregator {
 
     /// Launches the servers that wait for the person to change something: the file was saved, so perhaps something was installed.
     package func retryFailed() {
-        for id in current.values {
+        for id in Array(current.values) + Array(replacements.values) {
             guard let downstream = downstreams[id], downstream.config.unusable == nil, downstream.life.retry() else { continue }
             launch(downstream)
         }
@@ -92,7 +94,10 @@ extension Aggregator {
         flush()
     }
 
-    /// The replacement is ready, or has failed as its predecessor would: from now on calls go to it.
+    /// Whether the server that answers for this key now does so.
+    func isServing(_ key: String) -> Bool { current[key].flatMap { downstreams[$0] }?.life.isReady == true }
+
+    /// The replacement is ready, or does no worse than its predecessor: from now on calls go to it.
     func takeOver(_ replacement: Downstream) {
         replacements[replacement.key] = nil
         let old = current[replacement.key].flatMap { downstreams[$0] }

@@ -18,10 +18,22 @@ extension Aggregator {
             route = try presentCatalog.route(kind, message.places[.name], in: message)
         } catch {
             if waitForServers(message, request, host: host) { return }
+            if let downstream = downServer(ofPrefixIn: message.string(message.places[.name]) ?? "") {
+                return fail(request, kind.purpose, .unavailable, describeDown(downstream))
+            }
             return host.answer(request, line: Composition.error(id: request.id, .invalidParams, "\(error)\(hintOfStarting)"))
         }
         guard let downstream = downstreams[route.downstream] else { return refuse(request, kind.purpose, "Its server is gone") }
         deliver(message, request, kind.purpose, to: downstream, as: route.nameJSON, host: host)
+    }
+
+    /// The server that is down and whose prefix the name has: it may have what is asked for, though it never got to list it.
+    private func downServer(ofPrefixIn name: String) -> Downstream? {
+        let lowered = name.lowercased()
+        return current.values.lazy.compactMap { self.downstreams[$0] }.first { downstream in
+            guard downstream.failure != nil, !downstream.config.prefix.isEmpty else { return false }
+            return lowered.hasPrefix((downstream.config.prefix + config.settings.separator).lowercased())
+        }
     }
 
     /// Sends a request to its server, or keeps it until the server is ready.
@@ -41,7 +53,7 @@ extension Aggregator {
         let forwarded = ForwardedRequest(
             request: request,
             purpose: purpose,
-            progressToken: token.isPresent ? message.text(token) : nil,
+            progressToken: message.isToken(token) ? message.text(token) : nil,
             idleTimeout: downstream.config.timeout,
             latest: downstream.config.maxTimeout.map { now.advanced(by: $0) })
         guard let id = downstream.machine.forward(forwarded, now: now) else {
@@ -51,7 +63,7 @@ extension Aggregator {
         var splice = Splice(message)
         splice.replace(.id, with: .integer(id))
         if let nameJSON { splice.replace(purpose == .complete ? .refName : .name, with: .json(nameJSON)) }
-        splice.replace(.metaProgressToken, with: .integer(id))
+        if forwarded.progressToken != nil { splice.replace(.metaProgressToken, with: .integer(id)) }
         connection.send(splice)
         expectExpiry(of: downstream, within: forwarded.idleTimeout)
     }
@@ -111,7 +123,6 @@ extension Aggregator {
         } else {
             host.answer(request, line: Composition.error(id: request.id, .internalError, text))
         }
-        answered(host)
     }
 
     /// Answers a request that one of our limits keeps back.
@@ -137,7 +148,6 @@ extension Aggregator {
             for id in elicitations.prefix(Limits.elicitations).compactMap({ $0["elicitationId"]?.string }) { downstream.sawElicitation(id) }
         }
         host.answer(forwarded.request, with: downlevelled(message, forwarded.purpose, for: host))
-        answered(host)
     }
 
     func forwardProgress(_ message: Message, to forwarded: ForwardedRequest, token: String) {
@@ -153,7 +163,6 @@ extension Aggregator {
     func cancelRequest(_ id: RequestID, _ notice: Message, host: HostConnection) {
         guard let waiting = host.waiting[id] else { return debug("the host cancelled \(id), which is not in flight") }
         giveUp(id, waiting, host: host, notice: notice)
-        answered(host)
     }
 
     /// - Parameter notice: the host's own notification, whose reason the server gets to know too.
@@ -171,7 +180,7 @@ extension Aggregator {
                 request = downstream.queue.remove(at: index).request
             }
         case .sent(let downstreamID, let number):
-            guard let downstream = downstreams[downstreamID], let forwarded = downstream.machine.abandon(number, now: now) else { break }
+            guard let downstream = downstreams[downstreamID], let forwarded = downstream.machine.abandon(number) else { break }
             request = forwarded.request
             if let notice {
                 var splice = Splice(notice)
@@ -200,8 +209,11 @@ extension Aggregator {
     func expireCalls(of downstream: Downstream) {
         let now = now
         downstream.nextExpiry = nil
-        // A person who is being asked may take any time.
-        if !downstream.questions.isEmpty { downstream.machine.extendDeadlines(now: now) }
+        // It may have answered in time: we do not read it, because a host does not read us. And a person who is being asked may take
+        // any time.
+        if downstream.child?.process.connection.isReading == false || !downstream.questions.isEmpty {
+            downstream.machine.extendDeadlines(now: now)
+        }
         for (id, expired) in downstream.machine.expire(now: now) {
             downstream.child?.process.connection.send(line: DownstreamProtocol.cancellation(of: id, reason: "timed out"))
             report(.warning, "server '\(downstream.key)': a request timed out")
@@ -217,6 +229,7 @@ extension Aggregator {
         }
         withdrawOrphanedQuestions(of: downstream)
         retireIfIdle(downstream)
+        expectRelist(of: downstream)
         guard let next = downstream.machine.nextDeadline else { return }
         downstream.nextExpiry = next
         set(.expiry(downstream.id), after: now.duration(to: next))

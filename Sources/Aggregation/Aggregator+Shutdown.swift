@@ -54,6 +54,7 @@ extension Aggregator {
     func end() {
         guard ending != nil else { return }
         for timer in timers.keys { cancel(timer) }
+        resumeSettledWaiters()
         endedPromise.succeed()
     }
 }

@@ -70,6 +70,8 @@ package actor Aggregator {
     /// What is wrong with the config file as it is now; `nil` if nothing is.
     var configProblem: String?
     var redact = Redaction()
+    /// Of all configs so far.
+    var secrets: Set<String> = []
 
     var hosts: [HostConnectionID: HostConnection] = [:]
     var hostCount = 0
@@ -122,6 +124,8 @@ package actor Aggregator {
         case restart(DownstreamID)
         /// Next step of ending a child.
         case teardown(DownstreamID)
+        /// A list that changes all the time is read again.
+        case relist(DownstreamID)
         /// One end of a child is known, the other not yet.
         case childEnd(DownstreamID)
         /// A call times out.
@@ -173,6 +177,7 @@ package actor Aggregator {
         case .restart(let id): if let downstream = downstreams[id] { launch(downstream) }
         case .teardown(let id): if let downstream = downstreams[id] { continueTeardown(of: downstream) }
         case .childEnd(let id): if let downstream = downstreams[id] { childEndIsDue(downstream) }
+        case .relist(let id): if let downstream = downstreams[id] { readListAgain(of: downstream) }
         case .expiry(let id): if let downstream = downstreams[id] { expireCalls(of: downstream) }
         case .listWait: endListWait()
         case .hostWait: learn(ClientCapabilities(), isAssumed: true)
@@ -185,7 +190,10 @@ package actor Aggregator {
     // MARK: Writing
 
     /// Writes what this turn of the event loop has gathered, one write per peer.
-    func flush() { pending.flush() }
+    func flush() {
+        if ending == nil { leaveServedHosts() }
+        pending.flush()
+    }
 
     // MARK: Telling people
 

@@ -15,6 +15,7 @@ struct HostDelegate: ConnectionDelegate {
     func writabilityChanged(_ isWritable: Bool) {
         aggregator.assumeIsolated { $0.hostWritabilityChanged(connection, isWritable: isWritable) }
     }
+    func outputClosed() {}
     func inputClosed(unterminated: Int) {
         aggregator.assumeIsolated {
             $0.hostInputClosed(connection, unterminated: unterminated)
@@ -33,9 +34,11 @@ struct DownstreamDelegate: ChildDelegate {
     func readCompleted() { aggregator.assumeIsolated { $0.flush() } }
     func writabilityChanged(_ isWritable: Bool) {}
     func inputClosed(unterminated: Int) { performAndFlush { $0.inputClosed(of: $1, unterminated: unterminated) } }
+    func outputClosed() { performAndFlush { aggregator, downstream in aggregator.outputClosed(of: downstream) } }
     func launched(processID: Int) { performAndFlush { $0.launched($1, processID: processID) } }
     func launchFailed(_ failure: LaunchFailure) { performAndFlush { $0.launchFailed($1, failure) } }
     func exited(_ status: ExitStatus) { performAndFlush { $0.exited($1, status) } }
+    func errorOutputClosed() { performAndFlush { aggregator, downstream in aggregator.errorOutputClosed(of: downstream) } }
     func wroteToStandardError(_ bytes: ByteBuffer) { perform { $0.wroteToStandardError($1, bytes) } }
 
     private func perform(_ body: @Sendable (isolated Aggregator, Downstream) -> Void) {

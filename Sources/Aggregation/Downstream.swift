@@ -57,10 +57,12 @@ final class Downstream {
         var teardown: Teardown?
         var exitStatus: ExitStatus?
         var isInputClosed = false
+        var isErrorOutputClosed = false
         /// Its end has been dealt with: calls answered, restart planned.
         var isLost = false
 
-        var isOver: Bool { exitStatus != nil && isInputClosed }
+        /// Its last words, on either pipe, have been read.
+        var isOver: Bool { exitStatus != nil && isInputClosed && isErrorOutputClosed }
     }
 
     /// Why it is not running.

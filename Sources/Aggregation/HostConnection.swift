@@ -64,6 +64,8 @@ final class HostConnection {
     var isInputClosed = false
     /// It will get nothing more either.
     var hasLeft = false
+    /// It does not take what it is sent.
+    var isStuck = false
     /// We stopped reading from it, because it does not take what we send.
     var isPaused = false
 

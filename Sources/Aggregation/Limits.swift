@@ -40,6 +40,7 @@ package enum Limits {
     package static let killWait = Duration.seconds(2)
     /// Lines of a server's standard error in an error text or a status.
     package static let shownErrorLines = 5
-    /// Characters of one line of noise that are shown.
+    /// Characters of one line of noise that are shown, and bytes that are looked at for that.
     package static let shownNoise = 120
+    package static let noiseLooked = 4_096
 }

@@ -154,7 +154,8 @@ struct Fields {
         guard duration >= shortest, duration <= longest else {
             findings.add(
                 .invalidDuration, at: node.location,
-                "'\(key)' in \(owner) must be between \(Durations.describe(shortest)) and \(Durations.describe(longest)), this is '\(node.written)'",
+                "'\(key)' in \(owner) must be between \(Durations.describe(shortest)) and \(Durations.describe(longest)), "
+                    + "this is '\(node.written)'",
                 hint: duration == .zero ? "leave the key out for the default" : nil)
             return nil
         }

@@ -27,7 +27,8 @@ extension ServerValidation {
     }
 
     private var prefixRoomHint: String {
-        "of \(settings.nameBudget) characters the separator takes \(settings.separator.count), the tool's name at least \(AggregatorSettings.roomForNames)"
+        "of \(settings.nameBudget) characters the separator takes \(settings.separator.count), the tool's name at least "
+            + "\(AggregatorSettings.roomForNames)"
     }
 
     func toolRules(_ fields: inout Fields, prefix: String) -> ToolRules {

@@ -142,7 +142,8 @@ struct ServerValidation {
         if maximum < config.timeout {
             findings.add(
                 .conflictingKeys, at: max(place, timeoutPlace ?? place),
-                "'maxTimeout' in \(owner) is \(Durations.describe(maximum)), shorter than its timeout of \(Durations.describe(config.timeout))",
+                "'maxTimeout' in \(owner) is \(Durations.describe(maximum)), shorter than its timeout of "
+                    + Durations.describe(config.timeout),
                 hint: "'timeout' is the longest silence, 'maxTimeout' the longest call")
         }
     }

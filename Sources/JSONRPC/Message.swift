@@ -78,6 +78,12 @@ package struct Message: Sendable {
         }
     }
 
+    /// Whether a member is there and can be a progress token: a string or a number (2025-11-25, basic/utilities/progress).
+    package func isToken(_ place: Place) -> Bool {
+        guard place.isPresent, let first = byte(at: place) else { return false }
+        return first == UInt8(ascii: "\"") || first == UInt8(ascii: "-") || first.isDigit
+    }
+
     /// Lends the bytes between the quotes of a string member, if they hold no escape and so are its text.
     package func withPlainString<Result>(_ place: Place, _ body: (UnsafeRawBufferPointer) -> Result) -> Result? {
         guard place.range.count >= 2, byte(at: place) == UInt8(ascii: "\"") else { return nil }

@@ -39,6 +39,10 @@ package struct DownstreamProtocol: Sendable {
         case progress(ForwardedRequest, token: String)
         /// The message is a log message of the server.
         case log
+        /// The message answers this request, but under an id of another type.
+        case misaddressed(ForwardedRequest)
+        /// Lists are to be read again, at ``relistDue``.
+        case listChanged
         /// The server asks for something that only a host can give.
         case ask(RequestID, Method)
         /// The server takes its question back.
@@ -59,8 +63,6 @@ package struct DownstreamProtocol: Sendable {
         /// Something whose answer only matters if it is a refusal.
         case own(Method)
         case forwarded(ForwardedRequest, deadline: Instant)
-        /// Cancelled or given up: its answer, if it still comes, goes nowhere. Forgotten after `until`.
-        case abandoned(until: Instant)
 
         var isForwarded: Bool {
             if case .forwarded = self { true } else { false }
@@ -69,8 +71,6 @@ package struct DownstreamProtocol: Sendable {
 
     /// How long one page of a list may take. The first lists are bounded by the server's start-up time as well.
     package static let listTimeout = Duration.seconds(30)
-    /// How long we remember a request that was given up, so that its late answer is recognised.
-    package static let memoryOfAbandoned = Duration.seconds(300)
 
     package private(set) var phase = Phase.idle
     package private(set) var introduction: Introduction?
@@ -135,9 +135,11 @@ package struct DownstreamProtocol: Sendable {
 
     /// Gives a request up. Its answer, should it come, is dropped.
     /// - Returns: the request, if it was still in flight, so that the server has to be told.
-    package mutating func abandon(_ id: Int, now: Instant) -> ForwardedRequest? {
+    package mutating func abandon(_ id: Int) -> ForwardedRequest? {
         guard case .forwarded(let request, _) = requests[id] else { return nil }
-        requests[id] = .abandoned(until: now.advanced(by: Self.memoryOfAbandoned))
+        // Its place is free at once: a server that honours the cancellation never answers. The id is not used again, so an answer
+        // that comes all the same is known for what it is.
+        _ = requests.remove(id)
         return request
     }
 
@@ -173,22 +175,32 @@ package struct DownstreamProtocol: Sendable {
     }
 
     /// The peer sent something for this id that we cannot use.
-    /// - Returns: the request that will never be answered, if it was one of a host.
-    package mutating func unusableAnswer(_ id: RequestID?) -> ForwardedRequest? {
-        guard let id, let number = Int(id.text), case .forwarded(let request, _) = requests[number] else { return nil }
-        _ = requests.remove(number)
-        return request
+    /// - Parameter why: completes "its answer is …".
+    /// - Returns: what that means: a request that will never be answered, a list that cannot be read, or nothing.
+    package mutating func unusableAnswer(_ id: RequestID?, why: String, now: Instant) -> Action {
+        guard let id, let number = Int(id.text), let waiting = requests.remove(number) else { return .ignore(why) }
+        switch waiting {
+        case .forwarded(let request, _): return .answer(request)
+        case .initialize: return .unusable("its answer to 'initialize' is \(why)")
+        case .list(let kind, _): return giveUp(kind, again: false, "its answer to '\(kind.listMethod.rawValue)' is \(why)", now: now)
+        case .own: return .ignore(why)
+        }
     }
 
     private mutating func answer(_ message: Message, now: Instant) -> Action {
         guard let id = message.integerID, let waiting = requests.remove(id) else {
+            if let id = message.integerID, requests.wasUsed(id) {
+                lateAnswers += 1
+                return .late
+            }
+            if let text = message.string(message.places[.id]), let id = Int(text), case .forwarded(let request, _) = requests[id] {
+                _ = requests.remove(id)
+                return .misaddressed(request)
+            }
             return .ignore("an answer to a request it was never sent (id \(message.id?.text.prefix(40) ?? "none"))")
         }
         switch waiting {
         case .forwarded(let request, _): return .answer(request)
-        case .abandoned:
-            lateAnswers += 1
-            return .late
         case .own(let method):
             guard message.kind == .error else { return .ignore("its answer to '\(method.rawValue)'") }
             return .ignore("its refusal of '\(method.rawValue)': \(message.errorSummary.text)")
@@ -251,37 +263,49 @@ package struct DownstreamProtocol: Sendable {
 
     // MARK: Lists
 
+    /// When ``relist(now:)`` will have something to do; `nil` if no list is known to have changed, or all those are being read.
+    package var relistDue: Instant? { readers.values.compactMap(\.due).min() }
+
+    /// - Returns: the requests for the first pages of the lists that are to be read again now.
+    package mutating func relist(now: Instant) -> [ByteBuffer] {
+        guard phase == .ready else { return [] }
+        return FeatureKind.allCases.compactMap { kind in
+            guard let due = readers[kind]?.due, due <= now else { return nil }
+            return beginList(kind, now: now)
+        }
+    }
+
     private mutating func changed(_ kinds: [FeatureKind], now: Instant) -> Action {
-        guard phase == .ready, let listed = introduction?.capabilities.listed else { return .ignore("a changed list before the first") }
-        return .send(kinds.filter(listed.contains).compactMap { beginList($0, now: now) })
+        guard phase == .ready || phase == .listing, let listed = introduction?.capabilities.listed else {
+            return .ignore("a changed list before the first")
+        }
+        for kind in kinds where listed.contains(kind) { readers[kind, default: ListReader(kind)].changed() }
+        let requests = relist(now: now)
+        return requests.isEmpty ? .listChanged : .send(requests)
     }
 
     private mutating func beginList(_ kind: FeatureKind, now: Instant) -> ByteBuffer? {
-        guard readers[kind, default: ListReader(kind)].begin() else { return nil }
-        guard let id = requests.insert(.list(kind, deadline: now.advanced(by: Self.listTimeout))) else {
-            readers[kind]?.giveUp()
-            return nil
-        }
+        guard let id = requests.insert(.list(kind, deadline: now.advanced(by: Self.listTimeout))) else { return nil }
+        readers[kind, default: ListReader(kind)].begin()
         return Composition.request(id: id, kind.listMethod)
     }
 
     private mutating func listed(_ kind: FeatureKind, _ message: Message, now: Instant) -> Action {
-        guard let step = readers[kind]?.received(message) else { return .ignore("an answer to a list nobody reads") }
+        guard let step = readers[kind]?.received(message, now: now) else { return .ignore("an answer to a list nobody reads") }
         switch step {
         case .next(let cursor):
             guard let id = requests.insert(.list(kind, deadline: now.advanced(by: Self.listTimeout))) else {
-                readers[kind]?.giveUp()
-                return .listFailed(kind, "too many requests are waiting", then: becomeReadyIfListed())
+                return giveUp(kind, again: true, "too many requests are waiting", now: now)
             }
             return .send([Composition.request(id: id, kind.listMethod, params: JSONWriter.object { $0.member("cursor", json: cursor) })])
-        case .complete(let features): return .listed(kind, features, then: becomeReadyIfListed() + readAgain(kind, now: now))
-        case .failed(let reason): return .listFailed(kind, reason, then: becomeReadyIfListed() + readAgain(kind, now: now))
+        case .complete(let features): return .listed(kind, features, then: becomeReadyIfListed())
+        case .failed(let reason): return .listFailed(kind, reason, then: becomeReadyIfListed())
         }
     }
 
-    private mutating func readAgain(_ kind: FeatureKind, now: Instant) -> [ByteBuffer] {
-        guard readers[kind]?.isStale == true else { return [] }
-        return beginList(kind, now: now).map { [$0] } ?? []
+    private mutating func giveUp(_ kind: FeatureKind, again: Bool, _ reason: String, now: Instant) -> Action {
+        readers[kind]?.giveUp(again: again, now: now)
+        return .listFailed(kind, reason, then: becomeReadyIfListed())
     }
 
     /// With the last of the first lists the server is ready.
@@ -298,6 +322,17 @@ package struct DownstreamProtocol: Sendable {
 
     // MARK: Ends
 
+    /// We did not listen, or a person is being asked: what the requests in flight have waited until now does not count.
+    package mutating func extendDeadlines(now: Instant) {
+        for (id, waiting) in Array(requests.entries) {
+            switch waiting {
+            case .forwarded(let request, _): requests[id] = .forwarded(request, deadline: request.deadline(from: now))
+            case .list(let kind, _): requests[id] = .list(kind, deadline: now.advanced(by: Self.listTimeout))
+            case .initialize, .own: break
+            }
+        }
+    }
+
     /// The requests whose time is over. They are abandoned with that; their server has to be told.
     package mutating func expire(now: Instant) -> [(id: Int, request: ForwardedRequest)] {
         var expired: [(id: Int, request: ForwardedRequest)] = []
@@ -305,23 +340,16 @@ package struct DownstreamProtocol: Sendable {
         for (id, waiting) in requests.entries {
             switch waiting {
             case .forwarded(let request, let deadline) where deadline <= now: expired.append((id, request))
-            case .abandoned(let until) where until <= now: forgotten.append(id)
             case .list(let kind, let deadline) where deadline <= now && phase == .ready:
                 forgotten.append(id)
-                readers[kind]?.giveUp()
-            case .forwarded, .abandoned, .initialize, .list, .own: break
+                // What it was read for may still be true.
+                readers[kind]?.giveUp(again: true, now: now)
+            case .forwarded, .initialize, .list, .own: break
             }
         }
-        for (id, _) in expired { _ = abandon(id, now: now) }
+        for (id, _) in expired { _ = abandon(id) }
         for id in forgotten { _ = requests.remove(id) }
         return expired
-    }
-
-    /// A person is being asked: what the requests in flight have waited until now does not count.
-    package mutating func extendDeadlines(now: Instant) {
-        for (id, waiting) in Array(requests.entries) {
-            if case .forwarded(let request, _) = waiting { requests[id] = .forwarded(request, deadline: request.deadline(from: now)) }
-        }
     }
 
     /// When ``expire(now:)`` will next have something to do.
@@ -329,7 +357,6 @@ package struct DownstreamProtocol: Sendable {
         requests.entries.compactMap { waiting -> Instant? in
             switch waiting.entry {
             case .forwarded(_, let deadline): deadline
-            case .abandoned(let until): until
             case .list(_, let deadline): phase == .ready ? deadline : nil
             case .initialize, .own: nil
             }

@@ -58,6 +58,9 @@ package struct RequestTable<Entry: Sendable>: Sendable {
         return entry
     }
 
+    /// Whether this is the id of a request that waited here once.
+    package func wasUsed(_ id: Int) -> Bool { id >= Self.capacity && id / Self.capacity <= serial && self[id] == nil }
+
     /// Empties the table; its ids stay used.
     package mutating func removeAll() -> [Entry] {
         let entries = slots.compactMap(\.entry)

@@ -40,6 +40,8 @@ package protocol ChildDelegate: ConnectionDelegate {
     /// It has ended, and so has what was left of its process group.
     func exited(_ status: ExitStatus)
     func wroteToStandardError(_ bytes: ByteBuffer)
+    /// It has closed its standard error, and all of it was read.
+    func errorOutputClosed()
 }
 
 /// A downstream server that we launched: a process group of its own, with pipes on its three standard descriptors.
@@ -156,27 +158,30 @@ package final class ChildProcess {
         return pipes
     }
 
+    /// Two channels: a child that takes nothing any more may still have written answers, and a write that fails must not lose them.
     private func openConnection(
         input: CInt, output: CInt, on eventLoop: any EventLoop, delegate: some ChildDelegate, lineLimit: Int
     ) {
-        NIOPipeBootstrap(group: eventLoop)
+        let reading = NIOPipeBootstrap(group: eventLoop)
             .channelOption(.autoRead, value: false)
-            .channelOption(.allowRemoteHalfClosure, value: true)
             .channelInitializer { channel in
-                channel.eventLoop.makeCompletedFuture { try LineConnection.bootstrap(channel, delegate: delegate, lineLimit: lineLimit) }
-            }
-            .takingOwnershipOfDescriptors(input: input, output: output)
-            .assumeIsolated()
-            .whenComplete { result in
-                switch result {
-                case .success(let channel): self.connection.open(channel)
-                case .failure:
-                    // Only a descriptor that is none could be refused here; the child then sees its input closed, and ends.
-                    closeDescriptor(input)
-                    closeDescriptor(output)
-                    delegate.inputClosed(unterminated: 0)
+                channel.eventLoop.makeCompletedFuture {
+                    try LineConnection.prepareInput(channel, delegate: delegate, lineLimit: lineLimit)
                 }
             }
+            .takingOwnershipOfDescriptor(input: input)
+        let writing = NIOPipeBootstrap(group: eventLoop)
+            .channelInitializer { channel in
+                channel.eventLoop.makeCompletedFuture { try LineConnection.prepareOutput(channel, delegate: delegate) }
+            }
+            .takingOwnershipOfDescriptor(output: output)
+        // Only a descriptor that is none could be refused here; the child then sees its end closed, and ends.
+        reading.whenFailure { _ in
+            closeDescriptor(input)
+            delegate.inputClosed(unterminated: 0)
+        }
+        writing.whenFailure { _ in closeDescriptor(output) }
+        reading.and(writing).assumeIsolated().whenSuccess { self.connection.open(input: $0, output: $1) }
     }
 
     /// Always drained: a full pipe would stop the child.
@@ -192,7 +197,9 @@ package final class ChildProcess {
             .whenComplete { result in
                 switch result {
                 case .success(let channel): self.errorChannel = channel
-                case .failure: closeDescriptor(descriptor)
+                case .failure:
+                    closeDescriptor(descriptor)
+                    delegate.errorOutputClosed()
                 }
             }
     }
@@ -251,5 +258,6 @@ private final class ErrorOutputHandler<Delegate: ChildDelegate>: ChannelInboundH
     init(delegate: Delegate) { self.delegate = delegate }
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) { delegate.wroteToStandardError(unwrapInboundIn(data)) }
+    func channelInactive(context: ChannelHandlerContext) { delegate.errorOutputClosed() }
     func errorCaught(context: ChannelHandlerContext, error: any Error) { context.close(promise: nil) }
 }

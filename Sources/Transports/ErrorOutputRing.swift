@@ -1,3 +1,4 @@
+import JSONRPC
 package import NIOCore
 
 /// The last lines a child wrote to its standard error.
@@ -36,9 +37,8 @@ package struct ErrorOutputRing: Sendable {
         return line
     }
 
-    /// Control characters could make a terminal do things: they go.
+    /// Without what would make a terminal do things.
     private static func text(_ bytes: [UInt8]) -> String {
-        let scalars = String(decoding: bytes, as: UTF8.self).unicodeScalars
-        return String(scalars.filter { $0.value >= 0x20 && !(0x7F...0x9F).contains($0.value) || $0 == "\t" }.map(Character.init))
+        String(String(decoding: bytes, as: UTF8.self).unicodeScalars.filter { !$0.isTreacherous || $0 == "\t" }.map(Character.init))
     }
 }

@@ -35,7 +35,7 @@ package struct StandardStreams: Sendable {
 package enum HostPipe {
     /// Connects the streams to `delegate` on this event loop.
     /// - Parameter finished: called on the loop when the output has been closed and all of it was taken.
-    /// - Returns: the channel, for ``LineConnection/open(_:)``.
+    /// - Returns: the channel, for ``LineConnection/open(input:output:)``.
     package static func open(
         _ streams: StandardStreams, on eventLoop: any EventLoop, delegate: some ConnectionDelegate,
         lineLimit: Int = LineFraming.defaultLimit, finished: @escaping @Sendable () -> Void
@@ -59,7 +59,7 @@ package enum HostPipe {
             .channelOption(.autoRead, value: false)
             .channelOption(.allowRemoteHalfClosure, value: true)
             .channelInitializer { channel in
-                channel.eventLoop.makeCompletedFuture { try LineConnection.bootstrap(channel, delegate: delegate, lineLimit: lineLimit) }
+                channel.eventLoop.makeCompletedFuture { try LineConnection.prepareInput(channel, delegate: delegate, lineLimit: lineLimit) }
             }
             .takingOwnershipOfDescriptors(input: input, output: output)
             .map { [outputCopied] channel in

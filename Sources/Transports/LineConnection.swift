@@ -11,6 +11,8 @@ package protocol ConnectionDelegate: Sendable {
     /// Nothing more will be received.
     /// - Parameter unterminated: bytes of a last line without its end. They are no message.
     func inputClosed(unterminated: Int)
+    /// The peer takes nothing any more; what it wrote before may still come. Only where its two directions are apart.
+    func outputClosed()
 }
 
 /// The connections that were sent something in this turn of the event loop. Belongs to the loop.
@@ -39,25 +41,34 @@ package final class LineConnection {
     package static let highWaterMark = 1024 * 1024
     package static let lowWaterMark = 256 * 1024
 
-    private var channel: (any Channel)?
+    private var input: (any Channel)?
+    private var output: (any Channel)?
     private var writer = LineWriter()
-    private var readsWhenOpen = true
-
+    /// Whether what the peer sends is taken.
+    package private(set) var isReading = true
     private let pending: PendingWrites
 
     package init(pending: PendingWrites) { self.pending = pending }
 
-    /// The bootstrap of a pipe channel whose lines go to `delegate`. Nothing is read before ``open(_:)``.
-    static func bootstrap(_ channel: any Channel, delegate: some ConnectionDelegate, lineLimit: Int) throws {
+    /// Prepares a channel whose lines go to `delegate`. Nothing is read before ``open(input:output:)``.
+    static func prepareInput(_ channel: any Channel, delegate: some ConnectionDelegate, lineLimit: Int) throws {
         try channel.pipeline.syncOperations.addHandler(LineHandler(delegate: delegate, lineLimit: lineLimit))
         try channel.syncOptions?.setOption(.writeBufferWaterMark, value: .init(low: lowWaterMark, high: highWaterMark))
     }
 
+    /// Prepares a channel that is only written to, so that its end is not that of what the peer still has to say.
+    static func prepareOutput(_ channel: any Channel, delegate: some ConnectionDelegate) throws {
+        try channel.pipeline.syncOperations.addHandler(OutputHandler(delegate: delegate))
+        try channel.syncOptions?.setOption(.writeBufferWaterMark, value: .init(low: lowWaterMark, high: highWaterMark))
+    }
+
     /// From now on what is sent is written, and what comes is read.
-    package func open(_ channel: any Channel) {
-        self.channel = channel
+    /// - Parameter output: may be the same channel as `input`.
+    package func open(input: any Channel, output: any Channel) {
+        self.input = input
+        self.output = output
         flush()
-        if readsWhenOpen { setReading(true) }
+        if isReading { setReading(true) }
     }
 
     package func send(_ splice: Splice) {
@@ -77,40 +88,48 @@ package final class LineConnection {
 
     /// Writes what has gathered.
     fileprivate func flush() {
-        guard let channel, !writer.isEmpty else { return }
+        guard let output, !writer.isEmpty else { return }
         // Taken out while it is written: whoever hears of a failure may send something more.
         var turn = LineWriter()
         swap(&turn, &writer)
-        turn.drain(write: { channel.write($0, promise: nil) }, flush: { channel.flush() })
+        turn.drain(write: { output.write($0, promise: nil) }, flush: { output.flush() })
         if writer.isEmpty { swap(&turn, &writer) }
     }
 
     /// Writes what has gathered, and closes once the peer has taken it or is gone.
     package func finish() {
-        guard let channel else { return }
+        guard let input, let output else { return }
         flush()
-        channel.writeAndFlush(ByteBuffer()).whenComplete { _ in channel.close(promise: nil) }
+        output.writeAndFlush(ByteBuffer()).whenComplete { _ in
+            output.close(promise: nil)
+            input.close(promise: nil)
+        }
     }
 
     /// Bytes the peer has not taken yet.
     package var backlog: Int {
-        guard let channel, !channel.isWritable else { return writer.byteCount }
-        return writer.byteCount + ((try? channel.syncOptions?.getOption(.bufferedWritableBytes)) ?? 0)
+        guard let output, !output.isWritable else { return writer.byteCount }
+        return writer.byteCount + ((try? output.syncOptions?.getOption(.bufferedWritableBytes)) ?? 0)
     }
 
     /// Stops or starts taking what the peer sends; meanwhile its pipe fills, and it waits.
     package func setReading(_ reads: Bool) {
-        readsWhenOpen = reads
-        try? channel?.syncOptions?.setOption(.autoRead, value: reads)
+        isReading = reads
+        try? input?.syncOptions?.setOption(.autoRead, value: reads)
     }
 
     /// Tells the peer that nothing more comes.
     package func closeOutput() {
+        guard let output else { return }
         flush()
-        channel?.close(mode: .output, promise: nil)
+        // Not before what was written is taken: closing drops the rest.
+        output.writeAndFlush(ByteBuffer()).whenComplete { _ in output.close(promise: nil) }
     }
 
-    package func close() { channel?.close(promise: nil) }
+    package func close() {
+        output?.close(promise: nil)
+        input?.close(promise: nil)
+    }
 }
 
 /// Cuts what a channel reads into lines.
@@ -150,4 +169,17 @@ private final class LineHandler<Delegate: ConnectionDelegate>: ChannelInboundHan
         isClosed = true
         delegate.inputClosed(unterminated: framing.finish())
     }
+}
+
+/// Hears of the end of a channel that is only written to.
+private final class OutputHandler<Delegate: ConnectionDelegate>: ChannelInboundHandler {
+    typealias InboundIn = ByteBuffer
+
+    private let delegate: Delegate
+
+    init(delegate: Delegate) { self.delegate = delegate }
+
+    func channelWritabilityChanged(context: ChannelHandlerContext) { delegate.writabilityChanged(context.channel.isWritable) }
+    func channelInactive(context: ChannelHandlerContext) { delegate.outputClosed() }
+    func errorCaught(context: ChannelHandlerContext, error: any Error) { context.close(promise: nil) }
 }

@@ -74,7 +74,8 @@ struct ToolCatalog {
         Definition(
             "typed", "Returns its arguments, one property of each JSON type.", [.readOnly],
             properties: #""integer":{"type":"integer"},"number":{"type":"number"},"boolean":{"type":"boolean"},"string":{"type":"string"},"#
-                + #""array":{"type":"array","items":{"type":"integer"}},"object":{"type":"object"},"enum":{"enum":["red","green","blue"]}"#),
+                + #""array":{"type":"array","items":{"type":"integer"}},"object":{"type":"object"},"#
+                + #""enum":{"enum":["red","green","blue"]}"#),
         Definition(
             "payload", "Returns a text of so many bytes.", [.readOnly], properties: #""bytes":{"type":"integer"}"#, required: ["bytes"]),
         Definition(

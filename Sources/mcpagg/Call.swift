@@ -135,9 +135,9 @@ struct Call: AsyncParsableCommand {
     private func show(_ answer: Message) throws {
         guard answer.kind == .result else {
             let error = answer.view(answer.places[.error])
+            let text = error["message"]?.string ?? "the server reported an error"
             throw Failure(
-                status: .tool, code: "protocolError",
-                message: "\(error["message"]?.string ?? "the server reported an error") (\(error["code"]?.jsonText ?? "no code"))",
+                status: .tool, code: "protocolError", message: "\(text.oneLine) (\(error["code"]?.jsonText ?? "no code"))",
                 detail: error.json)
         }
         let result = answer.view(answer.places[.result])

@@ -87,10 +87,15 @@ struct ConfigLocation: Sendable {
     }
 
     /// The bytes of the file as it is now.
-    func read() throws(ConfigUnreadable) -> [UInt8] {
-        let descriptor = open(path, O_RDONLY | O_CLOEXEC)
+    /// - Parameter isFollowed: it is read again and again: a pipe, which may be empty for ever, will not do.
+    func read(isFollowed: Bool = false) throws(ConfigUnreadable) -> [UInt8] {
+        let descriptor = open(path, O_RDONLY | O_CLOEXEC | (isFollowed ? O_NONBLOCK : 0))
         guard descriptor >= 0 else { throw ConfigUnreadable(name: name) }
         defer { close(descriptor) }
+        var status = stat()
+        if isFollowed, fstat(descriptor, &status) != 0 || status.st_mode & S_IFMT != S_IFREG {
+            throw ConfigUnreadable(name: name, why: "it is not a regular file")
+        }
         var text: [UInt8] = []
         var chunk = [UInt8](repeating: 0, count: 64 * 1024)
         while true {

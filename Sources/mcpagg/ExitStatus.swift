@@ -35,9 +35,7 @@ struct Failure: Error {
     func tell() {
         guard asJSON else {
             let style = Style(descriptor: StandardError.descriptor)
-            var text = "\(style.red("error:")) \(message)\n"
-            if let hint { text += "\(style.bold("hint:")) \(hint)\n" }
-            return StandardError.write(text)
+            return StandardError.write("\(style.red("error:")) \(words(style))")
         }
         let envelope = JSONWriter.object { envelope in
             envelope.object("error") {
@@ -54,7 +52,13 @@ struct Failure: Error {
     /// Tells it as something that does not end the command.
     func warn() {
         let style = Style(descriptor: StandardError.descriptor)
-        StandardError.write("\(style.yellow("warning:")) \(message)\n" + (hint.map { "\(style.bold("hint:")) \($0)\n" } ?? ""))
+        StandardError.write("\(style.yellow("warning:")) \(words(style))")
+    }
+
+    /// Servers may have their words in it: what a terminal would obey goes.
+    private func words(_ style: Style) -> String {
+        let hint = hint.map { "\(style.bold("hint:")) \($0.withoutControls(butFor: "\n\t"))\n" }
+        return message.withoutControls(butFor: "\n\t") + "\n" + (hint ?? "")
     }
 
     func json(_ asJSON: Bool) -> Failure {

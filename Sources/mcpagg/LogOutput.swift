@@ -35,7 +35,9 @@ struct LogOutput: LogHandler {
     }
 
     func log(event: LogEvent) {
-        var bytes = Array("mcpagg: \(word(for: event.level)) \(event.message)".utf8)
+        // Servers and hosts have their words in it: what a terminal would obey goes.
+        let message = "\(event.message)".withoutControls(butFor: "\n\t")
+        var bytes = Array("mcpagg: \(word(for: event.level)) \(message)".utf8)
         if bytes.count >= Self.lineLimit { bytes.replaceSubrange((Self.lineLimit - 4)..., with: "…".utf8) }
         bytes.append(UInt8(ascii: "\n"))
         // A host that does not read our standard error must not stop us: what does not fit is dropped.

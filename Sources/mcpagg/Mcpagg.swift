@@ -26,6 +26,8 @@ struct Mcpagg: AsyncParsableCommand {
     static func main() async {
         // A host or a pipe that closes is an error of that one write, not the end of the program.
         signal(SIGPIPE, SIG_IGN)
+        // Or the first thing opened would take the place of a closed standard stream, and be written to.
+        for descriptor in STDIN_FILENO...STDERR_FILENO where fcntl(descriptor, F_GETFD) < 0 { _ = open("/dev/null", O_RDWR) }
         end(with: await run(CommandLine.arguments))
     }
 

@@ -15,6 +15,9 @@ struct Serve: AsyncParsableCommand {
             standard input is closed.
             """)
 
+    /// How long the host may have to wait for the config file to be read, which takes about a millisecond.
+    private static let firstReadWait = TimeAmount.milliseconds(200)
+
     @OptionGroup var global: GlobalOptions
 
     func run() async throws {
@@ -26,16 +29,24 @@ struct Serve: AsyncParsableCommand {
         let running = Running(
             options: options, location: location, surroundings: surroundings, logLevel: global.logLevel?.level ?? .info)
         let aggregator = running.aggregator
-        // First of all, so that `initialize` is answered whatever the rest takes.
-        await aggregator.connectHost(streams)
-
+        // Before there are servers: a signal must end them too.
+        let signals = await UnixSignalsSequence(trapping: .sigint, .sigterm, .sighup)
         let reader = ConfigFollower(location: location, aggregator: aggregator)
         let (changes, changed) = AsyncStream.makeStream(of: Bool.self, bufferingPolicy: .bufferingNewest(16))
         // Watched before it is read, so that no change falls between the two.
         await aggregator.watch(location.path) { changed.yield(false) }
-        await reader.read(isForced: true)
-        let follow = Task { for await isForced in changes { await reader.read(isForced: isForced) } }
-        let signals = await UnixSignalsSequence(trapping: .sigint, .sigterm, .sighup)
+        changed.yield(true)
+        let (firstRead, wasRead) = AsyncStream.makeStream(of: Void.self)
+        let follow = Task {
+            for await isForced in changes {
+                await reader.read(isForced: isForced)
+                wasRead.yield()
+            }
+        }
+        // `initialize` tells the host's model what is wrong with the file; but it never waits for one that cannot be read.
+        aggregator.eventLoop.scheduleTask(in: Self.firstReadWait) { wasRead.yield() }
+        for await _ in firstRead { break }
+        await aggregator.connectHost(streams)
         let listen = Task {
             var interrupts = 0
             for await signal in signals {
@@ -73,7 +84,7 @@ private actor ConfigFollower {
     /// - Parameter isForced: look at it again although its bytes are the same.
     func read(isForced: Bool) async {
         do {
-            let text = try location.read()
+            let text = try location.read(isFollowed: true)
             guard isForced || text != last else { return await aggregator.retryFailed() }
             last = text
             await aggregator.apply(try location.parse(text), from: location.path)

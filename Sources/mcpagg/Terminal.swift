@@ -1,3 +1,5 @@
+import JSONRPC
+
 #if canImport(Glibc)
 import Glibc
 #elseif canImport(Musl)
@@ -112,7 +114,7 @@ struct Table {
     }
 
     /// What servers say of themselves can hold line breaks, and sequences that a terminal would obey.
-    static func oneLine(_ text: String) -> String { text.withoutControls(butFor: "") }
+    static func oneLine(_ text: String) -> String { text.oneLine }
 }
 
 extension String {
@@ -120,8 +122,7 @@ extension String {
     func withoutControls(butFor allowed: String) -> String {
         String(
             unicodeScalars.map { scalar in
-                let isControl = scalar.value < 0x20 || (0x7F...0x9F).contains(scalar.value)
-                return isControl && !allowed.unicodeScalars.contains(scalar) ? " " : Character(scalar)
+                scalar.isTreacherous && !allowed.unicodeScalars.contains(scalar) ? " " : Character(scalar)
             })
     }
 }

@@ -183,7 +183,7 @@ extension LineWriter {
     /// What it hands over, piece by piece.
     mutating func takeAll() -> [String] {
         var pieces: [String] = []
-        take { pieces.append(String(buffer: $0)) }
+        drain(write: { pieces.append(String(buffer: $0)) }, flush: {})
         return pieces
     }
 }

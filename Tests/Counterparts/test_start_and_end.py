@@ -1,0 +1,97 @@
+"""What happens at the edges: signals before anything has begun, files that are none, an mcpagg that would start itself."""
+
+import json
+import os
+import random
+import subprocess
+import time
+
+import bench as tools
+import places
+
+
+def test_a_signal_at_any_early_moment_leaves_nothing_behind(bench):
+    """The servers end with nothing but SIGKILL; who dies of a raw signal after launching them leaves them, and the teardown says so."""
+    servers = [bench.fake(f"s{number}", "--ignore-stdin-eof", "--ignore-sigterm", record=False) for number in range(3)]
+    config = bench.config(*servers)
+    moments = random.Random(7)
+    codes = []
+    for _ in range(25):
+        process = subprocess.Popen(
+            [places.mcpagg(), "--config", str(config), "serve"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            env=bench.environment,
+        )
+        # The moment is the case that is tested, not a wait for something.
+        time.sleep(moments.uniform(0.0, 0.03))
+        process.terminate()
+        codes.append(process.wait(timeout=tools.PATIENCE))
+        process.stdin.close()
+    # A signal may come before `main`; then nothing was launched yet.
+    assert set(codes) <= {0, -15}, codes
+    assert 0 in codes, codes
+
+
+def test_a_pipe_in_the_place_of_the_config_file_is_refused_and_the_next_file_is_read(bench):
+    bench.fake("alpha")
+    config = bench.config()
+    good = config.read_text()
+    host = bench.host(config)
+    assert "alpha__echo" in host.tool_names()
+    fifo = config.with_name("fifo")
+    os.mkfifo(fifo)
+    os.replace(fifo, config)
+    host.err.wait_for(lambda line: b"not a regular file" in line, tools.PATIENCE)
+    fresh = config.with_name("fresh")
+    fresh.write_text(good.replace('"alpha"', '"beta"'))
+    os.replace(fresh, config)
+    assert "beta__echo" in host.tools_when(lambda names: "beta__echo" in names)
+
+
+def test_an_mcpagg_that_is_one_of_its_own_servers_is_refused(bench):
+    """A host's project file may be our config file too, and name us."""
+    bench.fake("alpha")
+    config = bench.config()
+    text = config.read_text().replace(
+        '"mcpServers": {', f'"mcpServers": {{ "self": {{ "command": "{places.mcpagg()}", "args": ["--config", "{config}"] }},', 1
+    )
+    assert '"self"' in text
+    config.write_text(text)
+    result = bench.run("--config", str(config), "list-tools")
+    assert result.returncode == 0, result.stderr
+    assert "alpha__echo" in result.stdout
+    assert "self" in result.stderr
+    status = bench.run("--config", str(config), "status")
+    assert "would start itself without end" in status.stdout, status.stdout
+
+
+def descriptors(process: int) -> int:
+    return len(os.listdir(f"/proc/{process}/fd"))
+
+
+def test_servers_that_come_and_go_leave_no_descriptor_behind(bench):
+    """One that works, one that is not there and one that ends at once, all three made anew sixty times."""
+    good = bench.fake("good", record=False)
+    config = bench.config()
+
+    def save(number: int) -> None:
+        servers = {
+            f"s{number}": good.entry,
+            "missing": {"command": f"no-such-command-{number}"},
+            "short": {**good.entry, "args": ["--exit-at-start", str(number)]},
+        }
+        fresh = config.with_name("fresh")
+        fresh.write_text(json.dumps({"mcpServers": servers}))
+        os.replace(fresh, config)
+
+    save(1)
+    host = bench.host(config)
+    counts = []
+    for number in range(1, 61):
+        save(number)
+        host.tools_when(lambda names, number=number: f"s{number}__echo" in names)
+        counts.append(descriptors(host.process.pid))
+    # Each launch has six for a while; what is still being ended, or started, at one look is a handful. A leak would be sixty times that.
+    assert max(counts[30:]) <= max(counts[:10]) + 12, counts

@@ -1,0 +1,243 @@
+import JSONRPC
+import Lifecycle
+import MCPProtocol
+import NIOCore
+import Resilience
+import Testing
+
+@Suite("Calls on their way through a downstream")
+struct DownstreamCallTests {
+    @Test("each answer finds its call, in whatever order, results and errors alike")
+    func answers() throws {
+        var conversation = try Conversation.ready()
+        var ids: [(id: Int, name: String)] = []
+        for number in 0..<100 {
+            let name = number.isMultiple(of: 2) ? "\(number)" : "\"\(number)\""
+            ids.append((try conversation.forward(name), name))
+        }
+        #expect(Set(ids.map(\.id)).count == 100 && conversation.machine.callsInFlight == 100)
+        var random = SeededGenerator(seed: 7)
+        for (index, (id, name)) in ids.shuffled(using: &random).enumerated() {
+            let action = try index.isMultiple(of: 3) ? conversation.refuse(to: id) : conversation.answer("{}", to: id)
+            #expect(action == "answer \(name)")
+            #expect(conversation.machine.callsInFlight == 99 - index)
+            #expect(try conversation.answer("{}", to: id) == "late", "a second answer is none")
+        }
+    }
+
+    @Test("an answer to nothing is ignored", arguments: ["0", "1", "-4096", "4096.0", "\"x\"", "99999999999999999999", "4503599627370496"])
+    func foreign(id: String) throws {
+        var conversation = try Conversation.ready()
+        let ours = try conversation.forward("1")
+        if !id.contains(".") { #expect(try conversation.hears(#"{"jsonrpc":"2.0","id":\#(id),"result":{}}"#) == "ignore") }
+        #expect(try conversation.hears(#"{"jsonrpc":"2.0","error":{"code":-32700,"message":""}}"#) == "ignore")
+        #expect(conversation.machine.callsInFlight == 1)
+        #expect(try conversation.answer("{}", to: ours) == "answer 1")
+    }
+
+    @Test("a server that answers nothing gets only so many calls")
+    func full() throws {
+        var conversation = try Conversation.ready()
+        var count = 0
+        while (try? conversation.forward("\(count)")) != nil { count += 1 }
+        #expect(count == RequestTable<Int>.capacity)
+        #expect(try conversation.listChanged() == "ignore")
+        #expect(conversation.machine.closed().count == count)
+    }
+
+    // MARK: Progress
+
+    @Test("progress goes out under the host's token, of the host's type", arguments: ["7", #""7""#, #""\u0061""#, "1e3"])
+    func progress(token: String) throws {
+        var conversation = try Conversation.ready()
+        let id = try conversation.forward("c", token: token)
+        #expect(try conversation.progress(of: id) == "progress c under \(token)")
+        #expect(try conversation.progress(of: id) == "progress c under \(token)")
+        #expect(try conversation.answer("{}", to: id) == "answer c")
+        #expect(try conversation.progress(of: id) == "ignore", "nothing may follow the answer")
+    }
+
+    @Test("progress that nobody asked for, or of nothing in flight, goes nowhere")
+    func progressOfNothing() throws {
+        var conversation = try Conversation.ready()
+        let silent = try conversation.forward("silent")
+        #expect(try conversation.progress(of: silent) == "ignore")
+        for token in ["0", "-1", "\"\(silent)\"", "\(silent + 1)", "{}", "null", "99999999999999999999999"] {
+            #expect(
+                try conversation.hears(
+                    #"{"jsonrpc":"2.0","method":"notifications/progress","params":{"progressToken":\#(token),"progress":1}}"#) == "ignore")
+        }
+        _ = try conversation.listChanged()
+        #expect(try conversation.progress(of: conversation.lastID) == "ignore", "a list is no call")
+        #expect(try conversation.answer(#"{"tools":[]}"#) == "tools [] send []")
+    }
+
+    // MARK: Giving up
+
+    @Test("a call that was given up is nobody's: its progress and its answer go nowhere, the answer being counted")
+    func abandoned() throws {
+        var conversation = try Conversation.ready()
+        let id = try conversation.forward("a", token: "1")
+        let other = try conversation.forward("b")
+        #expect(conversation.machine.abandon(id)?.request.id.text == "a")
+        #expect(conversation.machine.callsInFlight == 1)
+        #expect(conversation.machine.abandon(id) == nil, "the server is told once")
+        #expect(try conversation.progress(of: id) == "ignore")
+        #expect(conversation.machine.lateAnswers == 0)
+        #expect(try conversation.answer("{}", to: id) == "late")
+        #expect(conversation.machine.lateAnswers == 1)
+        #expect(try conversation.answer("{}", to: other) == "answer b")
+    }
+
+    @Test("what is no call in flight cannot be given up")
+    func abandonNothing() throws {
+        var conversation = try Conversation.ready()
+        _ = try conversation.listChanged()
+        for id in [0, -1, Int.min, Int.max, conversation.lastID] { #expect(conversation.machine.abandon(id) == nil) }
+        #expect(try conversation.answer(#"{"tools":[1]}"#) == "tools [1] send []")
+    }
+
+    @Test("calls that were given up take no place, however many they were")
+    func forgotten() throws {
+        var conversation = try Conversation.ready()
+        for _ in 0..<(2 * RequestTable<Int>.capacity) { #expect(conversation.machine.abandon(try conversation.forward("a")) != nil) }
+        #expect(conversation.machine.callsInFlight == 0)
+        #expect(conversation.machine.nextDeadline == nil)
+        let id = try conversation.forward("b")
+        #expect(try conversation.answer("{}", to: id) == "answer b")
+    }
+
+    @Test("an answer whose id is the right number as a string ends its call, which cannot be trusted")
+    func misaddressed() throws {
+        var conversation = try Conversation.ready()
+        let id = try conversation.forward("a")
+        #expect(try conversation.hears(#"{"jsonrpc":"2.0","id":"\#(id)","result":{}}"#) == "misaddressed a")
+        #expect(conversation.machine.callsInFlight == 0)
+        #expect(try conversation.hears(#"{"jsonrpc":"2.0","id":"\#(id)","result":{}}"#) == "ignore")
+    }
+
+    @Test("the server is told by our id, and why")
+    func cancellation() {
+        #expect(
+            String(buffer: DownstreamProtocol.cancellation(of: 4097, reason: "the host said \"stop\""))
+                == #"{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":4097,"reason":"the host said \"stop\""}}"#)
+    }
+
+    @Test("an answer that cannot be used ends its call, and nothing else")
+    func unusableAnswer() throws {
+        var conversation = try Conversation.ready()
+        let id = try conversation.forward("a")
+        let given = try conversation.forward("b")
+        _ = conversation.machine.abandon(given)
+        func garbled(_ id: RequestID?) -> String { told(conversation.machine.unusableAnswer(id, why: "torn", now: conversation.now)) }
+        for text in ["\"\(id)\"", "0", "-1", "99999999999999999999", "\(given)"] { #expect(garbled(RequestID(text: text)) == "ignore") }
+        #expect(garbled(nil) == "ignore")
+        #expect(garbled(RequestID(id)) == "answer a")
+        #expect(garbled(RequestID(id)) == "ignore")
+        #expect(conversation.machine.callsInFlight == 0)
+        #expect(try conversation.answer("{}", to: id) == "late")
+        #expect(try conversation.answer("{}", to: given) == "late")
+    }
+
+    @Test("a list or a handshake that is answered with what cannot be used has failed, for this reason")
+    func unusableList() throws {
+        var conversation = Conversation()
+        _ = try conversation.sent(conversation.machine.opened())
+        let initialize = RequestID(conversation.lastID)
+        var other = try Conversation.ready()
+        _ = try other.listChanged()
+        let list = RequestID(other.lastID)
+        #expect(
+            told(conversation.machine.unusableAnswer(initialize, why: "torn", now: conversation.now))
+                == "unusable: its answer to 'initialize' is torn")
+        #expect(
+            told(other.machine.unusableAnswer(list, why: "torn", now: other.now))
+                == "listFailed: its answer to 'tools/list' is torn send []")
+        other.pass(DownstreamProtocol.relistCap)
+        #expect(try other.listChanged().hasPrefix("send"))
+    }
+
+    // MARK: Time
+
+    @Test("a call expires when its server was silent for so long, and progress starts that anew")
+    func idle() throws {
+        var conversation = try Conversation.ready()
+        let id = try conversation.forward("a", token: "1", idle: .seconds(10))
+        _ = try conversation.forward("b", idle: .seconds(25))
+        conversation.pass(.seconds(9))
+        #expect(try conversation.progress(of: id) == "progress a under 1")
+        #expect(conversation.machine.nextDeadline == conversation.now.advanced(by: .seconds(10)))
+        conversation.pass(.seconds(10) - .nanoseconds(1))
+        #expect(conversation.expired().isEmpty)
+        conversation.pass(.nanoseconds(1))
+        #expect(conversation.expired() == ["a"])
+        #expect(conversation.expired().isEmpty, "each once")
+        #expect(conversation.machine.callsInFlight == 1)
+        #expect(try conversation.answer("{}", to: id) == "late")
+        conversation.pass(.seconds(6))
+        #expect(conversation.expired() == ["b"])
+    }
+
+    @Test("progress keeps a call alive though the host wants to hear nothing of it")
+    func silentProgress() throws {
+        var conversation = try Conversation.ready()
+        let id = try conversation.forward("a", idle: .seconds(10))
+        for _ in 0..<10 {
+            conversation.pass(.seconds(9))
+            #expect(try conversation.progress(of: id) == "ignore")
+            #expect(conversation.expired().isEmpty)
+        }
+        conversation.pass(.seconds(10))
+        #expect(conversation.expired() == ["a"])
+    }
+
+    @Test("no progress carries a call beyond its end")
+    func latest() throws {
+        var conversation = try Conversation.ready()
+        let latest = conversation.now.advanced(by: .seconds(25))
+        let id = try conversation.forward("a", token: "1", idle: .seconds(10), latest: latest)
+        for _ in 0..<3 {
+            conversation.pass(.seconds(8))
+            _ = try conversation.progress(of: id)
+        }
+        #expect(conversation.machine.nextDeadline == latest)
+        conversation.now = latest
+        #expect(conversation.expired() == ["a"])
+    }
+
+    @Test("an end that comes before the first silence is over counts from the start")
+    func earlyEnd() throws {
+        var conversation = try Conversation.ready()
+        _ = try conversation.forward("a", idle: .seconds(10), latest: conversation.now.advanced(by: .seconds(3)))
+        #expect(conversation.machine.nextDeadline == conversation.now.advanced(by: .seconds(3)))
+        conversation.pass(.seconds(3))
+        #expect(conversation.expired() == ["a"])
+    }
+
+    @Test("an absurd time is the end of time, not an overflow")
+    func absurd() throws {
+        var conversation = try Conversation.ready()
+        _ = try conversation.forward("a", idle: .seconds(Int64.max))
+        #expect(conversation.machine.nextDeadline == Instant(nanoseconds: .max))
+    }
+
+    // MARK: The end
+
+    @Test("a lost connection returns exactly the calls in flight")
+    func closed() throws {
+        var conversation = try Conversation.ready(level: .info)
+        let names = ["a", "b", "c", "d", "e"]
+        var ids: [Int] = []
+        for name in names { ids.append(try conversation.forward(name, idle: .seconds(name == "c" ? 1 : 100))) }
+        _ = try conversation.answer("{}", to: ids[0])
+        _ = conversation.machine.abandon(ids[1])
+        conversation.pass(.seconds(1))
+        #expect(conversation.expired() == ["c"])
+        _ = try conversation.listChanged()
+        _ = conversation.machine.setLevel(.error)
+        #expect(conversation.machine.closed().map(\.request.id.text).sorted() == ["d", "e"])
+        #expect(conversation.machine.closed().isEmpty, "each once")
+        #expect(conversation.machine.callsInFlight == 0 && conversation.machine.nextDeadline == nil)
+        #expect(try conversation.answer("{}", to: ids[3]) == "late")
+    }
+}

@@ -1,0 +1,111 @@
+import Foundation
+import NIOCore
+import Testing
+import Transports
+
+@Suite("A connection whose peer is slow", .timeLimit(.minutes(2)))
+struct BackPressureTests {
+    @Test("tells when too much is left untaken, and when that is over; nothing is lost")
+    func writing() async throws {
+        // Stopped until we say so, and then an echo.
+        var child = try await LaunchedChild.shell("echo $$; kill -STOP $$; exec cat")
+        let processID = try #require(
+            try await child.events { if case .line = $0 { true } else { false } }.lines.first.flatMap { pid_t($0) })
+        let line = String(repeating: "x", count: 100_000)
+        let count = 3 * LineConnection.highWaterMark / line.utf8.count
+        #expect(try await child.perform { $0.connection.backlog } == 0)
+        let gathered = try await child.perform { child in
+            for _ in 0..<count { child.connection.send(line: ByteBuffer(string: line)) }
+            return child.connection.backlog
+        }
+        #expect(gathered == count * (line.utf8.count + 1))
+        _ = try await child.events { $0 == .writable(false) }
+        // A pipe takes some, as much as the system wants to keep in it.
+        let backlog = try #require(try await child.perform { $0.connection.backlog })
+        #expect(backlog > LineConnection.highWaterMark && backlog <= count * (line.utf8.count + 1))
+        #expect(kill(processID, SIGCONT) == 0)
+        var events = try await child.events { $0 == .writable(true) }
+        #expect(try await child.perform { $0.connection.backlog } ?? .max <= LineConnection.lowWaterMark)
+        try await child.perform { $0.connection.closeOutput() }
+        events += try await child.end()
+        #expect(events.lines.count == count && events.lines.allSatisfy { $0 == line })
+        #expect(events.filter { if case .writable = $0 { true } else { false } }.count == 1)
+    }
+
+    @Test("is not read while its owner does not want to, and loses nothing by it")
+    func reading() async throws {
+        var child = try await LaunchedChild.shell("echo early; echo written >&2; while read x; do echo \"$x\"; echo $x >&2; done") {
+            $0.connection.setReading(false)
+        }
+        _ = try await child.events { $0 == .errorOutput("written\n") }
+        // Turns enough for a line that is there to be read.
+        for _ in 0..<20 { try await child.perform { _ in } }
+        child.mark()
+        try await child.perform { $0.connection.setReading(true) }
+        let first = try await child.events { $0 == .line("early") }
+        #expect(first.suffix(2) == [.mark, .line("early")])
+
+        try await child.perform { $0.connection.setReading(false) }
+        try await child.send("a", "b")
+        var errors = ""
+        while errors != "a\nb\n" { if case .errorOutput(let text) = try await child.next() { errors += text } }
+        for _ in 0..<20 { try await child.perform { _ in } }
+        child.mark()
+        try await child.perform { $0.connection.setReading(true) }
+        let rest = try await child.events { $0 == .line("b") }
+        #expect(rest.suffix(3) == [.mark, .line("a"), .line("b")])
+        try await child.perform { $0.connection.finish() }
+        #expect(try await child.end().status == .exited(0))
+    }
+
+    @Test("is sent what came before it was open, and closes once all is taken")
+    func finish() async throws {
+        var child = try await LaunchedChild.shell("cat >&2") { child in
+            child.connection.send(line: ByteBuffer(string: "first"))
+            child.connection.send(line: ByteBuffer(string: "second"))
+            child.connection.finish()
+        }
+        var output = ""
+        var events: [LaunchedChild.Event] = []
+        while output != "first\nsecond\n" {
+            events.append(try await child.next())
+            output = events.errorOutput
+        }
+        events += try await child.end()
+        #expect(events.status == .exited(0))
+    }
+
+    @Test("that has gone away is an end like any other")
+    func brokenPipe() async throws {
+        var child = try await LaunchedChild.shell("exec <&-; echo closed; exit 3")
+        var events = try await child.events { $0 == .line("closed") }
+        try await child.send("nobody", "reads", "this")
+        events += try await child.end()
+        #expect(events.count { if case .closed = $0 { true } else { false } } == 1)
+        #expect(events.status == .exited(3))
+        try await child.send("nor this")
+        try await child.perform { $0.connection.finish() }
+    }
+
+    @Test("that has gone away while it was not read is read to its end, though nobody takes what it is sent")
+    func lastWords() async throws {
+        var child = try await LaunchedChild.shell("echo last words") { $0.connection.setReading(false) }
+        // Where the system says that the other end is gone, it may be read before its owner wants to.
+        var events = try await child.events { if case .exited = $0 { true } else { false } }
+        try await child.send("nobody", "reads", "this")
+        try await child.perform { $0.connection.setReading(true) }
+        events += try await child.end()
+        #expect(events.lines == ["last words"])
+    }
+
+    @Test("that takes nothing any more says so once")
+    func outputClosed() async throws {
+        var child = try await LaunchedChild.shell("exec <&-; echo closed; sleep 1000")
+        var events = try await child.events { $0 == .line("closed") }
+        for _ in 0..<3 { try await child.send("nobody reads this") }
+        if !events.contains(.outputClosed) { events += try await child.events { $0 == .outputClosed } }
+        try await child.perform { $0.send(.kill) }
+        events += try await child.end()
+        #expect(events.count { $0 == .outputClosed } == 1)
+    }
+}
