@@ -29,10 +29,11 @@ extension Aggregator {
                 downstream: id, key: downstream.key,
                 rules: ExposureRules(
                     prefix: downstream.config.prefix, include: rules.include, exclude: rules.exclude, rename: rules.rename),
-                features: downstream.features)
+                features: downstream.features,
+                freshness: Dictionary(uniqueKeysWithValues: FeatureKind.allCases.map { ($0, downstream.machine.freshness(of: $0)) }))
         }
         let style = NameStyle(separator: config.settings.separator, budget: config.settings.nameBudget)
-        let known = Set(hosts.values.flatMap(\.listedRevisions.keys))
+        let known = Set(hosts.values.flatMap { Array($0.listedRevisions.keys) + $0.listedStateless })
         catalog = Catalog(merging: sources, style: style, after: catalog, known: known)
     }
 
@@ -47,8 +48,9 @@ extension Aggregator {
                 host.listedRevisions[kind] = catalog[kind].revision
                 if !methods.contains(kind.changedMethod) { methods.append(kind.changedMethod) }
             }
-            for method in methods { host.send(line: Composition.notification(method)) }
+            for method in methods { host.send(line: bridge.changed(method, listener: nil)) }
         }
+        announceToListeners(catalog)
     }
 
     // MARK: Requests that came early
@@ -90,8 +92,13 @@ extension Aggregator {
 
     private func answerList(_ kind: FeatureKind, _ request: HostRequest, host: HostConnection) {
         let list = presentCatalog[kind]
+        guard request.era == .handshake else {
+            host.listedStateless.insert(kind)
+            let result = bridge.stateless(list.result, freshness: list.freshness)
+            return host.answer(request, line: Composition.result(id: request.id, result))
+        }
         host.listedRevisions[kind] = list.revision
-        host.answer(request, line: Composition.result(id: request.id, list.result))
+        host.answer(request, line: Composition.result(id: request.id, list.handshakeResult))
     }
 
     /// No list waits any longer, and no request for something that may still come.

@@ -51,18 +51,41 @@ extension Aggregator {
         debug("server '\(downstream.key)': launched")
     }
 
-    /// Sends `initialize`, as soon as it is known what hosts can do for servers: that is said there, once.
+    /// Sends `initialize` or `server/discover`, as soon as it is known what hosts can do for servers, which is said in the first,
+    /// once, and which era they prefer.
     private func shakeHands(with downstream: Downstream) {
-        guard let clientCapabilities, let line = downstream.machine.opened(clientCapabilities) else { return }
+        guard let clientCapabilities, let line = downstream.machine.opened(clientCapabilities, era: eraChoice(for: downstream)) else {
+            return
+        }
+        if downstream.machine.phase == .discovering { set(.probe(downstream.id), after: Limits.probeWait) }
         downstream.wasToldOfRootsChanges = clientCapabilities.rootsListChanged
+        downstream.child?.process.connection.send(line: line)
+    }
+
+    private func eraChoice(for downstream: Downstream) -> DownstreamProtocol.EraChoice {
+        switch downstream.config.protocolEra {
+        case .handshake: .only(.handshake)
+        case .stateless: .only(.stateless)
+        // A server that speaks both is spoken to as the host speaks to us: between the eras something is always lost.
+        case .auto: downstream.endedWhenProbed ? .only(.handshake) : .preferring(preferredEra)
+        }
+    }
+
+    /// It does not answer what it was asked about its era.
+    func probeTimedOut(_ downstream: Downstream) {
+        // It may have answered: we do not read it, because a host does not read us.
+        guard downstream.child?.process.connection.isReading != false else { return set(.probe(downstream.id), after: Limits.probeWait) }
+        guard let line = downstream.machine.discoveryTimedOut() else { return }
+        debug("server '\(downstream.key)': did not answer 'server/discover'")
         downstream.child?.process.connection.send(line: line)
     }
 
     /// The first host said what it can do, or none does in time. A host that comes later than that is still learned of: servers
     /// that are started again are told.
-    func learn(_ capabilities: ClientCapabilities, isAssumed: Bool = false) {
+    func learn(_ capabilities: ClientCapabilities, era: Revision.Era, isAssumed: Bool = false) {
         guard clientCapabilities == nil || areCapabilitiesAssumed else { return }
         clientCapabilities = capabilities
+        preferredEra = era
         areCapabilitiesAssumed = isAssumed
         cancel(.hostWait)
         for downstream in downstreams.values where downstream.child != nil { shakeHands(with: downstream) }
@@ -110,7 +133,12 @@ extension Aggregator {
         guard downstream.child?.process.connection.isReading != false else {
             return set(.startup(downstream.id), after: downstream.config.startupTimeout)
         }
-        let what = downstream.machine.phase == .initializing ? "did not answer 'initialize'" : "did not list what it offers"
+        let what =
+            switch downstream.machine.phase {
+            case .initializing: "did not answer 'initialize'"
+            case .discovering: "did not answer 'server/discover'"
+            case .idle, .listing, .ready: "did not list what it offers"
+            }
         lose(
             downstream, cause: "it \(what) within \(downstream.config.startupTimeout.text)",
             hint: "a longer 'startupTimeout' can be set for it in the config file")
@@ -180,6 +208,7 @@ extension Aggregator {
                 "Server '\(downstream.key)' answered, but \(cause). The request may have had effects; check before you repeat it.")
             retireIfIdle(downstream)
         case .listChanged: expectRelist(of: downstream)
+        case .listenEnded: set(.listenAgain(downstream.id), after: Limits.listenAgainWait)
         case .late: debug("server '\(downstream.key)': an answer came after its call was given up")
         case .ignore(let reason): debug("server '\(downstream.key)': ignored \(reason)")
         }
@@ -214,15 +243,23 @@ extension Aggregator {
         guard let level = message.string(message.places[.level]).flatMap(LogLevel.init(rawValue:)) else {
             return debug("server '\(downstream.key)': ignored a log message without a level")
         }
-        for host in hosts.values where host.machine.isOpen {
-            if let wanted = host.machine.logLevel, level < wanted { continue }
-            var splice = Splice(message)
-            if let logger = message.string(message.places[.logger]) {
-                splice.replace(.logger, with: .json(JSONString.encoded("\(downstream.key)/\(logger)")))
-            } else if message.places[.logger].isAbsent {
-                splice.insert("\"logger\":\(JSONString.encoded(downstream.key))", into: .params)
-            }
-            host.send(splice)
+        var splice = Splice(message)
+        if let logger = message.string(message.places[.logger]) {
+            splice.replace(.logger, with: .json(JSONString.encoded("\(downstream.key)/\(logger)")))
+        } else if message.places[.logger].isAbsent {
+            splice.insert("\"logger\":\(JSONString.encoded(downstream.key))", into: .params)
+        }
+        // A stateless host hears of what happens to its requests, and only if it wants to. Which of them it is about is not said.
+        let asking = downstream.machine.forwarded.compactMap { entry -> HostConnectionID? in
+            let request = entry.request.request
+            guard let wanted = request.envelope?.logLevel, level >= wanted else { return nil }
+            // A parked one is answered, as far as its host knows.
+            if let parking = request.parking, hosts[request.connection]?.parked[parking]?.request == nil { return nil }
+            return request.connection
+        }
+        for host in hosts.values {
+            let isWanted = host.machine.isOpen && host.machine.logLevel.map { level >= $0 } ?? true
+            if isWanted || asking.contains(host.id) { host.send(splice) }
         }
     }
 
@@ -265,7 +302,10 @@ extension Aggregator {
         let time = downstream.launchedAt.map { $0.duration(to: now) } ?? .zero
         downstream.startTime = time
         let revision = downstream.machine.introduction?.revision.rawValue ?? "?"
-        report(.info, "server '\(downstream.key)': ready after \(time.text) (MCP \(revision), lists \(downstream.features[.tools]?.count ?? 0) tools)")
+        report(
+            .info,
+            "server '\(downstream.key)': ready after \(time.text) (MCP \(revision), lists \(downstream.features[.tools]?.count ?? 0) tools)"
+        )
         restoreSubscriptions(of: downstream)
         settled(downstream)
         sendQueue(of: downstream)
@@ -326,6 +366,9 @@ extension Aggregator {
 
     private func childIsOver(_ downstream: Downstream) {
         let status = downstream.child?.exitStatus?.description ?? "ended"
+        if downstream.machine.phase == .discovering, !downstream.endedWhenProbed, downstream.config.protocolEra == .auto, ending == nil {
+            return launchUnprobed(downstream)
+        }
         let when = downstream.machine.phase == .ready ? "" : " before it was ready"
         lose(downstream, cause: "it \(status)\(when)", hint: nil)
         cancel(.childEnd(downstream.id))
@@ -337,11 +380,24 @@ extension Aggregator {
         if case .backingOff(_, let until) = downstream.life.state, until <= now { launch(downstream) }
     }
 
+    /// Some servers end when the first message is not `initialize`: launched once more, they get that.
+    private func launchUnprobed(_ downstream: Downstream) {
+        debug("server '\(downstream.key)': ended when it was asked for its era")
+        downstream.endedWhenProbed = true
+        for timer in [Timer.childEnd(downstream.id), .teardown(downstream.id), .startup(downstream.id), .probe(downstream.id)] {
+            cancel(timer)
+        }
+        downstream.child?.process.close()
+        downstream.child = nil
+        downstream.life.launchAgain()
+        launch(downstream)
+    }
+
     /// The connection is of no use any more: what waits for it is answered, and a restart is planned. Once per launch.
     private func lose(_ downstream: Downstream, cause: String, hint: String?) {
         guard downstream.child?.isLost != true else { return }
         downstream.child?.isLost = true
-        cancel(.startup(downstream.id))
+        for timer in [Timer.startup(downstream.id), .probe(downstream.id), .listenAgain(downstream.id)] { cancel(timer) }
         withdrawQuestions(of: downstream, reason: "the server that asked has ended")
         downstream.earlyQuestions = []
         downstream.elicitations = []

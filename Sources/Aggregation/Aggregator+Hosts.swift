@@ -91,17 +91,38 @@ extension Aggregator {
     }
 
     private func received(_ message: Message, from host: HostConnection, batch: Int?) {
-        func request(_ id: RequestID) -> HostRequest { HostRequest(connection: host.id, id: id, batch: batch) }
         if message.kind == .request, let id = message.id, let refusal = refusal(of: id, from: host) {
-            return answerTwin(request(id), of: host, with: refusal)
+            return answerTwin(HostRequest(connection: host.id, id: id, batch: batch), of: host, with: refusal)
         }
-        switch host.machine.received(message, inBatch: batch != nil, instructions: instructions()) {
+        let wasNew = host.machine.session == .new
+        let action = host.machine.received(message, inBatch: batch != nil, instructions: instructions(), extensions: extensions())
+        if case .stateless(let envelope, let action) = action {
+            learn(envelope.capabilities, era: .stateless)
+            if let id = message.id { host.stateless.insert(id) }
+            perform(action, message, from: host, batch: batch, envelope: envelope)
+        } else {
+            perform(action, message, from: host, batch: batch, envelope: nil, isFirst: wasNew)
+        }
+        if case .pipe(let connection) = host.output, !host.isPaused, connection.backlog > Limits.hostBacklog {
+            host.isPaused = true
+            connection.setReading(false)
+        }
+    }
+
+    private func perform(
+        _ action: HostProtocol.Action, _ message: Message, from host: HostConnection, batch: Int?, envelope: Envelope?,
+        isFirst: Bool = false
+    ) {
+        func request(_ id: RequestID) -> HostRequest { HostRequest(connection: host.id, id: id, batch: batch, envelope: envelope) }
+        switch action {
+        case .stateless: break  // taken apart by who calls this
         case .answer(let line):
             guard let id = message.id else { return host.send(line: line) }
             host.answer(request(id), line: line)
         case .begin(let line):
-            forgetRequests(of: host)
-            learn(host.machine.capabilities)
+            // What stateless requests are about lasts: they are no part of a session.
+            if !isFirst { forgetSession(of: host) }
+            learn(host.machine.capabilities, era: .handshake)
             host.send(line: line)
         case .opened:
             debug("the host is ready (MCP \(host.machine.revision?.rawValue ?? ""))")
@@ -112,6 +133,7 @@ extension Aggregator {
         case .resource(.subscribe, let id): subscribe(message, request(id), host: host)
         case .resource(.unsubscribe, let id): unsubscribe(message, request(id), host: host)
         case .resource(_, let id): read(message, request(id), host: host)
+        case .listen(let id, let filter): listen(filter, message, request(id), host: host)
         case .complete(let id): complete(message, request(id), host: host)
         case .answered(let number): forwardHostAnswer(message, to: number, host: host)
         case .progress(let number): forwardHostProgress(message, of: number, host: host)
@@ -123,10 +145,6 @@ extension Aggregator {
             }
             host.answer(request(id), line: Composition.result(id: id, Composition.emptyResult))
         case .ignore(let reason): debug("ignored from the host: \(reason)")
-        }
-        if case .pipe(let connection) = host.output, !host.isPaused, connection.backlog > Limits.hostBacklog {
-            host.isPaused = true
-            connection.setReading(false)
         }
     }
 
@@ -156,18 +174,34 @@ extension Aggregator {
         return problem ?? merged
     }
 
+    /// The extensions that only pass through us, as servers declare them; the first to declare one says how.
+    private func extensions() -> String? {
+        let declared = current.values.compactMap { downstreams[$0]?.machine.introduction?.capabilities.extensions }
+        guard !declared.isEmpty else { return nil }
+        var merged: OrderedDictionary<String, ByteBuffer> = [:]
+        for text in declared {
+            for (name, value) in JSONView.whole(ByteBuffer(string: text)).members where merged[name] == nil { merged[name] = value.json }
+        }
+        return String(buffer: JSONWriter.object { writer in for (name, json) in merged { writer.member(name, json: json) } })
+    }
+
     // MARK: Coming and going
 
-    /// Nothing of what the host asked for before concerns it any more: it started anew.
-    private func forgetRequests(of host: HostConnection) {
+    /// Nothing of what the host asked for in its last session concerns it any more: it started anew.
+    private func forgetSession(of host: HostConnection) {
         // First, or what is given up would be taken for an answer of its batch.
         host.batches = [:]
-        for (id, waiting) in host.waiting { giveUp(id, waiting, host: host, notice: nil) }
-        host.waiting = [:]
-        host.reads = [:]
+        for (id, waiting) in host.waiting where !host.stateless.contains(id) { giveUp(id, waiting, host: host, notice: nil) }
         host.listedRevisions = [:]
         forgetQuestions(to: host)
         endSubscriptions(of: host)
+    }
+
+    private func forgetEverything(of host: HostConnection) {
+        forgetSession(of: host)
+        for (id, waiting) in host.waiting { giveUp(id, waiting, host: host, notice: nil) }
+        host.waiting = [:]
+        endParkings(of: host, reason: "the host is gone")
     }
 
     func hostWritabilityChanged(_ connection: HostConnectionID, isWritable: Bool) {
@@ -199,6 +233,7 @@ extension Aggregator {
         guard let host = hosts[connection], !host.isInputClosed else { return }
         host.isInputClosed = true
         if unterminated > 0 { report(.warning, "the host's last line has no end; its \(unterminated) bytes are dropped") }
+        endListens(of: host)
         debug("the host closed its end; \(host.waiting.count) requests are still to be answered")
         guard !host.waiting.isEmpty else { return leave(host) }
         set(.hostGrace(connection), after: Limits.hostGrace)
@@ -218,7 +253,7 @@ extension Aggregator {
 
     private func hostIsGone(_ connection: HostConnectionID) {
         guard let host = hosts[connection] else { return }
-        forgetRequests(of: host)
+        forgetEverything(of: host)
         hosts[connection] = nil
         followHosts()
         if ending != nil {

@@ -18,40 +18,50 @@ extension Aggregator {
         guard downstream.questions.count + downstream.earlyQuestions.count < Limits.questions else {
             return answer(id, of: downstream, .internalError, "More than \(Limits.questions) questions are waiting for their answers")
         }
+        if let cause = downstream.machine.newestRequest, cause.request.request.era == .stateless {
+            guard let host = hosts[cause.request.request.connection] else {
+                return answer(id, of: downstream, .internalError, "The host is gone")
+            }
+            return park(message, id, method, of: downstream, cause: cause, host: host)
+        }
         guard let host = hostToAsk(for: downstream) else {
             // Many servers ask for the roots as soon as they are initialized, which may be before the host has said that it is.
-            if hosts.values.contains(where: { !$0.isInputClosed }) { return downstream.earlyQuestions.append(message) }
+            if hosts.values.contains(where: \.mayBecomeReady) { return downstream.earlyQuestions.append(message) }
             return answer(id, of: downstream, .internalError, "No host is there that could be asked")
         }
         let params = message.places[.params].isPresent ? message.view(message.places[.params]) : nil
         let revision = downstream.machine.introduction?.revision ?? .newestHandshake
         guard host.machine.capabilities.known(in: revision).allows(method, params: params) else {
-            return answer(id, of: downstream, .methodNotFound, "The host, or this revision, does not support '\(method.rawValue)' of this kind")
+            return answer(
+                id, of: downstream, .methodNotFound, "The host, or this revision, does not support '\(method.rawValue)' of this kind")
         }
         let token = message.places[.metaProgressToken]
         let question = HostConnection.Question(
-            downstream: downstream.id, id: id, method: method, progressToken: token.isPresent ? message.text(token) : nil)
+            downstream: downstream.id, origin: .request(id), method: method, progressToken: token.isPresent ? message.text(token) : nil)
         guard let number = host.questions.insert(question) else {
             return answer(id, of: downstream, .internalError, "Too many questions are waiting for the host")
         }
         downstream.questions[id] = Downstream.OpenQuestion(
-            host: host.id, id: number, hasCause: downstream.machine.requestsInFlight > 0)
+            host: host.id, place: .asked(number), method: method, hasCause: downstream.machine.requestsInFlight > 0)
         if method == .elicit, let elicitation = params?["elicitationId"]?.string { downstream.sawElicitation(elicitation) }
         var splice = Splice(message)
         splice.replace(.id, with: .integer(number))
         splice.replace(.metaProgressToken, with: .integer(number))
-        // The person sees one server, us: the text says which one asks.
         if method == .elicit, let text = message.string(message.places[.message]) {
-            splice.replace(.message, with: .json(JSONString.encoded("[\(downstream.key)] \(text)")))
+            splice.replace(.message, with: .json(JSONString.encoded(labelled(text, downstream))))
         }
         host.send(splice)
     }
 
+    /// The person sees one server, us: the text says which one asks.
+    func labelled(_ text: String, _ downstream: Downstream) -> String { EraBridge.labelled(text, downstream.key) }
+
     /// A server on stdio does not say for which of its requests it asks: the newest is the likeliest. Without one, any host will do
     /// that is ready for it.
     private func hostToAsk(for downstream: Downstream) -> HostConnection? {
-        let asking = downstream.machine.newestRequest.flatMap { hosts[$0.request.connection] }
-        return [asking].compactMap { $0 }.first { $0.machine.isOpen } ?? hosts.values.filter(\.machine.isOpen).min { $0.id.number < $1.id.number }
+        let asking = downstream.machine.newestRequest.flatMap { hosts[$0.request.request.connection] }
+        return [asking].compactMap { $0 }.first { $0.machine.isOpen }
+            ?? hosts.values.filter(\.machine.isOpen).min { $0.id.number < $1.id.number }
     }
 
     /// A host is ready: what servers asked before is put to it.
@@ -65,18 +75,25 @@ extension Aggregator {
         }
     }
 
-    private func answer(_ id: RequestID, of downstream: Downstream, _ code: ErrorCode, _ text: String) {
+    func answer(_ id: RequestID, of downstream: Downstream, _ code: ErrorCode, _ text: String) {
         downstream.child?.process.connection.send(line: Composition.error(id: id, code, text))
     }
 
     /// The host answered; the server that asked gets the answer under its own id.
     func forwardHostAnswer(_ message: Message, to number: Int, host: HostConnection) {
-        guard let question = host.questions.remove(number) else { return debug("ignored from the host: an answer to a question never asked") }
+        guard let question = host.questions.remove(number) else {
+            return debug("ignored from the host: an answer to a question never asked")
+        }
+        let id: RequestID
+        switch question.origin {
+        case .input(let request, let key): return received(message, asInputOf: request, key: key, question, host: host)
+        case .request(let own): id = own
+        }
         guard let downstream = downstreams[question.downstream] else { return }
-        downstream.questions[question.id] = nil
+        downstream.questions[id] = nil
         downstream.machine.extendDeadlines(now: now)
         var splice = Splice(message)
-        splice.replace(.id, with: .json(question.id.text))
+        splice.replace(.id, with: .json(id.text))
         downstream.child?.process.connection.send(splice)
     }
 
@@ -98,12 +115,16 @@ extension Aggregator {
         guard let question = downstream.questions.removeValue(forKey: id), let host = hosts[question.host] else {
             return debug("server '\(downstream.key)': cancelled \(id), which no host is asked")
         }
-        _ = host.questions.remove(question.id)
         // The time in which it was open does not count, however it ended.
         downstream.machine.extendDeadlines(now: now)
-        var splice = Splice(notice)
-        splice.replace(.requestID, with: .integer(question.id))
-        host.send(splice)
+        switch question.place {
+        case .asked(let number):
+            _ = host.questions.remove(number)
+            var splice = Splice(notice)
+            splice.replace(.requestID, with: .integer(number))
+            host.send(splice)
+        case .parked(let parking, let key): host.parked[parking]?.questions[key] = nil
+        }
     }
 
     /// With the last request in flight its questions have lost their reason: the host stops asking, and the server hears so.
@@ -119,9 +140,14 @@ extension Aggregator {
     ) {
         for (id, open) in downstream.questions where isMeant(open) {
             downstream.questions[id] = nil
-            guard let host = hosts[open.host], let question = host.questions.remove(open.id) else { continue }
-            host.send(line: DownstreamProtocol.cancellation(of: open.id, reason: reason))
-            if question.method == .elicit {
+            guard let host = hosts[open.host] else { continue }
+            switch open.place {
+            case .asked(let number):
+                guard host.questions.remove(number) != nil else { continue }
+                host.send(line: DownstreamProtocol.cancellation(of: number, reason: reason))
+            case .parked(let parking, let key): host.parked[parking]?.questions[key] = nil
+            }
+            if open.method == .elicit {
                 let cancelled = JSONWriter.object { $0.member("action", "cancel") }
                 downstream.child?.process.connection.send(line: Composition.result(id: id, cancelled))
             } else {
@@ -133,9 +159,9 @@ extension Aggregator {
     /// The host is gone, or began anew: it will not answer.
     func forgetQuestions(to host: HostConnection) {
         for (_, question) in Array(host.questions.entries) {
-            guard let downstream = downstreams[question.downstream] else { continue }
-            downstream.questions[question.id] = nil
-            answer(question.id, of: downstream, .internalError, "The host is gone")
+            guard case .request(let id) = question.origin, let downstream = downstreams[question.downstream] else { continue }
+            downstream.questions[id] = nil
+            answer(id, of: downstream, .internalError, "The host is gone")
         }
         _ = host.questions.removeAll()
     }

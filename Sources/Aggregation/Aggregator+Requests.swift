@@ -13,6 +13,7 @@ import Transports
 extension Aggregator {
     /// Forwards a `tools/call` or `prompts/get` to whoever has what it names.
     func forward(_ kind: FeatureKind, _ message: Message, _ request: HostRequest, host: HostConnection) {
+        guard let message = resume(message, request, host: host) else { return }
         let route: Route
         do throws(UnknownFeature) {
             route = try presentCatalog.route(kind, message.places[.name], in: message)
@@ -40,13 +41,18 @@ extension Aggregator {
     /// - Parameter nameJSON: what the server calls the thing, where the host's name stands; `nil` to leave it.
     func deliver(
         _ message: Message, _ request: HostRequest, _ purpose: ForwardedRequest.Purpose, to downstream: Downstream, as nameJSON: String?,
-        host: HostConnection
+        host: HostConnection, with input: EraBridge.Input? = nil
     ) {
         guard downstream.life.isReady, let connection = downstream.child?.process.connection else {
             return wait(message, request, purpose, for: downstream, host: host)
         }
         guard connection.backlog < Limits.serverBacklog else {
             return refuse(request, purpose, "Server '\(downstream.key)' does not read what it is sent")
+        }
+        let era = downstream.machine.era ?? .handshake
+        if era == .handshake, request.era == .stateless, message.places[.requestState].isPresent {
+            let text = "Unknown 'requestState': server '\(downstream.key)' has given none"
+            return host.answer(request, line: Composition.error(id: request.id, .invalidParams, text))
         }
         let token = message.places[.metaProgressToken]
         let now = now
@@ -60,12 +66,22 @@ extension Aggregator {
             return refuse(request, purpose, "Server '\(downstream.key)' has too many requests in flight")
         }
         host.waiting[request.id] = .sent(downstream.id, id)
-        var splice = Splice(message)
-        splice.replace(.id, with: .integer(id))
-        if let nameJSON { splice.replace(purpose == .complete ? .refName : .name, with: .json(nameJSON)) }
-        if forwarded.progressToken != nil { splice.replace(.metaProgressToken, with: .integer(id)) }
-        connection.send(splice)
+        if era != request.era, purpose.canNeedInput, host.originals[request.id] == nil {
+            host.originals[request.id] = Original(message: message, purpose: purpose, nameJSON: nameJSON)
+        }
+        if era == .handshake, request.envelope != nil { wantLogs(of: downstream, request) }
+        connection.send(
+            bridge.request(
+                message, id: id, name: nameJSON.map { (purpose == .complete ? .refName : .name, $0) },
+                wantsProgress: forwarded.progressToken != nil, isStateless: request.era == .stateless,
+                envelope: era == .stateless ? request.envelope ?? host.envelope : nil, input: input))
         expectExpiry(of: downstream, within: forwarded.idleTimeout)
+    }
+
+    /// A stateless host wants log messages while this request is open: its server is to be as talkative as that.
+    func wantLogs(of downstream: Downstream, _ request: HostRequest) {
+        guard let level = request.envelope?.logLevel, downstream.machine.level.map({ level < $0 }) ?? true else { return }
+        if let line = downstream.machine.setLevel(level) { downstream.child?.process.connection.send(line: line) }
     }
 
     /// Keeps a request until its server is ready, or refuses it if that is not to be expected soon.
@@ -100,6 +116,9 @@ extension Aggregator {
         case .resourcesRead: read(message, request, host: host)
         case .subscribe: subscribe(message, request, host: host)
         case .unsubscribe: unsubscribe(message, request, host: host)
+        case .listen:
+            let filter = SubscriptionFilter(message.view(message.places[.params])["notifications"] ?? message.view(.absent))
+            listen(filter ?? SubscriptionFilter(), message, request, host: host)
         default: break  // nothing else is ever kept
         }
     }
@@ -118,10 +137,26 @@ extension Aggregator {
         guard let host = hosts[request.connection] else { return }
         let text = redact(text)
         if purpose == .tool {
-            let result = Composition.toolFailure(text, metaKey: RequestFailure.metaKey, metaValue: kind.rawValue)
-            host.answer(request, line: Composition.result(id: request.id, result))
+            answer(request, Composition.toolFailure(text, metaKey: RequestFailure.metaKey, metaValue: kind.rawValue), host: host)
         } else {
             host.answer(request, line: Composition.error(id: request.id, .internalError, text))
+        }
+        if let parking = request.parking { endQuestions(in: parking, host: host) }
+    }
+
+    /// Answers with a result that we composed, in the form of the handshake era.
+    func answer(_ request: HostRequest, _ result: ByteBuffer, host: HostConnection) {
+        let line = Composition.result(id: request.id, result)
+        guard request.era == .stateless, let message = try? Message(scanning: line),
+            let splice = bridge.result(message, from: .handshake, to: .stateless, isCacheable: false)
+        else { return host.answer(request, line: line) }
+        host.answer(request, with: splice)
+    }
+
+    /// The call that led to them is over.
+    private func endQuestions(in parking: ParkingID, host: HostConnection) {
+        for downstream in downstreams.values where !downstream.questions.isEmpty {
+            settleQuestions(of: downstream, in: parking, reason: "the request that led to this question is over")
         }
     }
 
@@ -132,6 +167,16 @@ extension Aggregator {
 
     func forwardAnswer(_ message: Message, of downstream: Downstream, to forwarded: ForwardedRequest) {
         guard let host = hosts[forwarded.request.connection] else { return }
+        let era = downstream.machine.era ?? .handshake
+        if era == .stateless, forwarded.request.era == .handshake, message.kind == .result, message.places[.resultType].isPresent {
+            switch message.string(message.places[.resultType]) {
+            case "complete": break
+            case "input_required": return fetchInput(message, of: downstream, forwarded, host: host)
+            case let type:
+                let text = "Server '\(downstream.key)' answered with a result of the unknown type '\(type ?? "")'"
+                return host.answer(forwarded.request, line: Composition.error(id: forwarded.request.id, .internalError, redact(text)))
+            }
+        }
         var message = message
         switch forwarded.purpose {
         case .tool, .prompt, .complete: break
@@ -143,11 +188,31 @@ extension Aggregator {
         }
         if message.mentionsURI, message.kind == .result { remember(message, of: downstream) }
         if message.kind == .error, message.errorSummary.code == ErrorCode.urlElicitationRequired.rawValue {
+            if askToVisit(message, of: downstream, forwarded.request, host: host) { return }
             // The server may say of these, too, that they are complete.
             let elicitations = message.view(message.places[.error])["data"]?["elicitations"]?.elements ?? []
             for id in elicitations.prefix(Limits.elicitations).compactMap({ $0["elicitationId"]?.string }) { downstream.sawElicitation(id) }
         }
-        host.answer(forwarded.request, with: downlevelled(message, forwarded.purpose, for: host))
+        send(message, of: downstream, from: era, to: forwarded, host: host)
+        if let parking = forwarded.request.parking { endQuestions(in: parking, host: host) }
+    }
+
+    /// Puts a server's answer into the terms of the host.
+    private func send(
+        _ message: Message, of downstream: Downstream, from era: Revision.Era, to forwarded: ForwardedRequest, host: HostConnection
+    ) {
+        let request = forwarded.request
+        if message.kind == .error {
+            let error = bridge.error(message, from: era, to: request.era, isRead: forwarded.purpose == .read)
+            return host.answer(request, with: Splice(withoutForeignError(error, for: host, request)))
+        }
+        let message = downlevelled(message, from: era, forwarded, for: host)
+        let isCacheable = forwarded.purpose == .read
+        guard let splice = bridge.result(message, from: era, to: request.era, isCacheable: isCacheable, label: downstream.key) else {
+            let line = Composition.error(id: request.id, .internalError, "The server's result is no object")
+            return host.answer(request, line: line)
+        }
+        host.answer(request, with: splice)
     }
 
     func forwardProgress(_ message: Message, to forwarded: ForwardedRequest, token: String) {
@@ -182,6 +247,7 @@ extension Aggregator {
         case .sent(let downstreamID, let number):
             guard let downstream = downstreams[downstreamID], let forwarded = downstream.machine.abandon(number) else { break }
             request = forwarded.request
+            if let parking = request.parking { endParking(parking, host: host, reason: "the request was cancelled") }
             if let notice {
                 var splice = Splice(notice)
                 splice.replace(.requestID, with: .integer(number))
@@ -192,8 +258,9 @@ extension Aggregator {
             }
             withdrawOrphanedQuestions(of: downstream)
             retireIfIdle(downstream)
+        case .input: withdrawInput(id, host: host, reason: "the request that led to this question is over")
+        case .listening: forgetListen(id, host: host)
         }
-        host.reads[id] = nil
         host.forget(request)
     }
 
@@ -256,11 +323,14 @@ extension FeatureKind {
 
 // What depends on the host's revision. Only results of hosts that need it are looked into.
 extension Aggregator {
-    /// The answer in a form that the host's revision has.
-    func downlevelled(_ message: Message, _ purpose: ForwardedRequest.Purpose, for host: HostConnection) -> Message {
-        guard let revision = host.machine.revision else { return message }
-        if message.kind == .error { return withoutForeignError(message, for: host, revision: revision) }
-        guard revision < .v2025_06_18, purpose == .tool || purpose == .prompt else { return message }
+    /// The result in a form that the host's revision has.
+    private func downlevelled(_ message: Message, from era: Revision.Era, _ forwarded: ForwardedRequest, for host: HostConnection)
+        -> Message
+    {
+        guard forwarded.request.era == .handshake, let revision = host.machine.revision else { return message }
+        guard revision < .v2025_06_18 || era == .stateless, forwarded.purpose == .tool || forwarded.purpose == .prompt else {
+            return message
+        }
         guard let result = Downlevel.result(message.view(message.places[.result]), for: revision) else { return message }
         var splice = Splice(message)
         splice.replace(.result, with: .bytes(result))
@@ -268,13 +338,24 @@ extension Aggregator {
     }
 
     /// An error code means something only to who has it in its revision (MCP 2025-11-25, client/elicitation, "URL Elicitation Required").
-    private func withoutForeignError(_ message: Message, for host: HostConnection, revision: Revision) -> Message {
+    private func withoutForeignError(_ message: Message, for host: HostConnection, _ request: HostRequest) -> Message {
         guard message.errorSummary.code == ErrorCode.urlElicitationRequired.rawValue else { return message }
-        guard revision != .v2025_11_25 || !host.machine.capabilities.elicitationURL else { return message }
+        let isKnown = request.era == .handshake && host.machine.revision == .v2025_11_25 && host.machine.capabilities.elicitationURL
+        guard !isKnown else { return message }
         let error = message.view(message.places[.error])
         let urls = error["data"]?["elicitations"]?.elements.compactMap { $0["url"]?.string } ?? []
         let text = "\(error["message"]?.string ?? "The server wants something visited first"): \(urls.joined(separator: " "))"
         let line = Composition.error(id: message.id, .internalError, text)
         return (try? Message(scanning: line)) ?? message
+    }
+}
+
+extension ForwardedRequest.Purpose {
+    /// A stateless server may ask for input before it answers this, and one of the handshake era while it works on it.
+    fileprivate var canNeedInput: Bool {
+        switch self {
+        case .tool, .prompt, .read: true
+        case .complete, .subscribe, .unsubscribe: false
+        }
     }
 }

@@ -20,14 +20,18 @@ extension Aggregator {
     }
 
     /// The one that certainly, or most likely, has the resource; known without asking.
-    private func owner(of uri: String) -> Downstream? {
+    func owner(of uri: String) -> Downstream? {
         let known = presentCatalog.owner(ofResource: uri) ?? ownership.owner(of: uri) ?? presentCatalog.owners(byTemplate: uri).first
         return known.flatMap { downstreams[$0] }
     }
 
+    /// The same, or the first that might have it.
+    func likelyOwner(of uri: String) -> Downstream? { owner(of: uri) ?? candidates(for: uri).first.flatMap { downstreams[$0] } }
+
     // MARK: Reading
 
     func read(_ message: Message, _ request: HostRequest, host: HostConnection) {
+        guard let message = resume(message, request, host: host) else { return }
         let uri = message.string(message.places[.uri]) ?? ""
         if let owner = owner(of: uri), !owner.life.isReady {
             return deliver(message, request, .read, to: owner, as: nil, host: host)
@@ -36,7 +40,7 @@ extension Aggregator {
         var candidates = candidates(for: uri)
         guard !candidates.isEmpty, let first = downstreams[candidates.removeFirst()] else {
             if waitForServers(message, request, host: host) { return }
-            return host.answer(request, line: notFound(request.id, uri: uri))
+            return host.answer(request, line: notFound(request, uri: uri))
         }
         host.reads[request.id] = HostConnection.Read(message: message, candidates: candidates, hasOwner: hasOwner)
         deliver(message, request, .read, to: first, as: nil, host: host)
@@ -63,15 +67,16 @@ extension Aggregator {
         if waitForServers(read.message, forwarded.request, host: host) { return nil }
         if isOnly { return refusal }
         let uri = read.message.string(read.message.places[.uri]) ?? ""
-        return (try? Message(scanning: notFound(forwarded.request.id, uri: uri))) ?? refusal
+        return (try? Message(scanning: notFound(forwarded.request, uri: uri))) ?? refusal
     }
 
-    private func notFound(_ id: RequestID, uri: String) -> ByteBuffer {
+    private func notFound(_ request: HostRequest, uri: String) -> ByteBuffer {
         JSONWriter.object {
             $0.member("jsonrpc", "2.0")
-            $0.member("id", json: id.text)
+            $0.member("id", json: request.id.text)
             $0.object("error") {
-                $0.member("code", ErrorCode.resourceNotFound.rawValue)
+                let code = request.era == .handshake ? ErrorCode.resourceNotFound : .invalidParams
+                $0.member("code", code.rawValue)
                 $0.member("message", "Resource not found: \(uri)\(hintOfStarting)")
                 $0.object("data") { $0.member("uri", uri) }
             }
@@ -101,37 +106,53 @@ extension Aggregator {
     /// Each resource is subscribed to once at its server, however many hosts want to hear of it.
     func subscribe(_ message: Message, _ request: HostRequest, host: HostConnection) {
         let uri = message.string(message.places[.uri]) ?? ""
+        let listener = Listener(host: host.id)
         if subscriptions[uri] != nil {
-            subscriptions[uri]?.hosts.insert(host.id)
+            subscriptions[uri]?.listeners.insert(listener)
             return host.answer(request, line: Composition.result(id: request.id, Composition.emptyResult))
         }
         guard subscriptions.count < Limits.subscriptions else {
             return refuse(request, .subscribe(uri: uri), "There are \(Limits.subscriptions) subscriptions already")
         }
-        guard let owner = owner(of: uri) ?? candidates(for: uri).first.flatMap({ downstreams[$0] }) else {
+        guard let owner = likelyOwner(of: uri) else {
             if waitForServers(message, request, host: host) { return }
-            return host.answer(request, line: notFound(request.id, uri: uri))
+            return host.answer(request, line: notFound(request, uri: uri))
         }
         guard owner.machine.introduction?.capabilities.subscriptions != false else {
             let text = "Server '\(owner.key)' has no subscriptions"
             return host.answer(request, line: Composition.error(id: request.id, .methodNotFound, text))
+        }
+        if owner.machine.era == .stateless {
+            subscribe(listener, to: uri, at: owner)
+            return host.answer(request, line: Composition.result(id: request.id, Composition.emptyResult))
         }
         deliver(message, request, .subscribe(uri: uri), to: owner, as: nil, host: host)
     }
 
     func subscribed(_ uri: String, _ downstream: Downstream, _ request: HostRequest, isRefused: Bool) {
         guard !isRefused else { return }
-        subscriptions[uri, default: Subscription(server: downstream.key)].hosts.insert(request.connection)
+        subscriptions[uri, default: Subscription(server: downstream.key)].listeners.insert(Listener(host: request.connection))
+    }
+
+    /// Without a request of the host's that the server's answer would answer.
+    func subscribe(_ listener: Listener, to uri: String, at owner: Downstream) {
+        let isFirst = subscriptions[uri] == nil
+        subscriptions[uri, default: Subscription(server: owner.key)].listeners.insert(listener)
+        if isFirst { follow(uri, at: owner, .subscribe) }
     }
 
     func unsubscribe(_ message: Message, _ request: HostRequest, host: HostConnection) {
         let uri = message.string(message.places[.uri]) ?? ""
-        if let subscription = subscriptions[uri], subscription.hosts.contains(host.id) {
-            // Also while the server is down: it is not to be told again when it is back.
-            unsubscribed(uri, request)
-            if subscriptions[uri] == nil, let owner = current[subscription.server].flatMap({ downstreams[$0] }), owner.life.isReady {
-                return deliver(message, request, .unsubscribe(uri: uri), to: owner, as: nil, host: host)
+        let listener = Listener(host: host.id)
+        if let subscription = subscriptions[uri], subscription.listeners.contains(listener) {
+            let owner = current[subscription.server].flatMap { downstreams[$0] }
+            guard let owner, owner.life.isReady, owner.machine.era == .handshake else {
+                // Also while the server is down: it is not to be told again when it is back.
+                unsubscribe(listener, from: uri)
+                return host.answer(request, line: Composition.result(id: request.id, Composition.emptyResult))
             }
+            unsubscribed(uri, request)
+            if subscriptions[uri] == nil { return deliver(message, request, .unsubscribe(uri: uri), to: owner, as: nil, host: host) }
         }
         // Not known to be subscribed to, but perhaps about to be: the server gets both in their order.
         if let owner = downstreams.values.first(where: { $0.machine.isSubscribing(to: uri) }) {
@@ -141,39 +162,52 @@ extension Aggregator {
     }
 
     func unsubscribed(_ uri: String, _ request: HostRequest) {
-        subscriptions[uri]?.hosts.remove(request.connection)
-        if subscriptions[uri]?.hosts.isEmpty == true { subscriptions[uri] = nil }
+        subscriptions[uri]?.listeners.remove(Listener(host: request.connection))
+        if subscriptions[uri]?.listeners.isEmpty == true { subscriptions[uri] = nil }
     }
 
-    /// The host is gone: what only it wanted to hear of is no longer subscribed to.
+    /// With the last listener its server is told.
+    func unsubscribe(_ listener: Listener, from uri: String) {
+        guard let subscription = subscriptions[uri], subscription.listeners.contains(listener) else { return }
+        subscriptions[uri]?.listeners.remove(listener)
+        guard subscription.listeners.count == 1 else { return }
+        subscriptions[uri] = nil
+        if let owner = current[subscription.server].flatMap({ downstreams[$0] }) { follow(uri, at: owner, .unsubscribe) }
+    }
+
+    /// The host is gone, or began anew: what only it wanted to hear of is no longer subscribed to.
     func endSubscriptions(of host: HostConnection) {
-        for (uri, subscription) in subscriptions where subscription.hosts.contains(host.id) {
-            subscriptions[uri]?.hosts.remove(host.id)
-            guard subscription.hosts.count == 1 else { continue }
-            subscriptions[uri] = nil
-            guard let owner = current[subscription.server].flatMap({ downstreams[$0] }), owner.life.isReady else { continue }
-            send(.unsubscribe, uri: uri, to: owner)
-        }
+        for uri in Array(subscriptions.keys) { unsubscribe(Listener(host: host.id), from: uri) }
     }
 
     /// The server began anew and knows nothing of what hosts want to hear.
     func restoreSubscriptions(of downstream: Downstream) {
+        if downstream.machine.era == .stateless { return listen(to: downstream) }
         guard downstream.machine.introduction?.capabilities.subscriptions == true else { return }
-        for (uri, subscription) in subscriptions where subscription.server == downstream.key { send(.subscribe, uri: uri, to: downstream) }
+        for (uri, subscription) in subscriptions where subscription.server == downstream.key { follow(uri, at: downstream, .subscribe) }
     }
 
-    private func send(_ method: Method, uri: String, to downstream: Downstream) {
-        guard let line = downstream.machine.ask(method, params: JSONWriter.object { $0.member("uri", uri) }) else { return }
+    private func follow(_ uri: String, at downstream: Downstream, _ method: Method) {
+        guard downstream.life.isReady else { return }
+        if downstream.machine.era == .stateless { return listen(to: downstream) }
+        guard let line = downstream.machine.ask(method, { $0.member("uri", uri) }) else { return }
         downstream.child?.process.connection.send(line: line)
     }
 
-    /// Tells the hosts that asked. The resource may be part of the one they subscribed to (2025-11-25, server/resources,
+    /// Tells those who asked. The resource may be part of the one they subscribed to (2025-11-25, server/resources,
     /// "Subscriptions").
     func forwardResourceUpdated(_ message: Message, of downstream: Downstream) {
         guard let uri = message.string(message.places[.uri]) else { return }
-        var told: Set<HostConnectionID> = []
+        var told: Set<Listener> = []
         for (subscribed, subscription) in subscriptions where subscription.server == downstream.key && isPart(uri, of: subscribed) {
-            for id in subscription.hosts where told.insert(id).inserted { hosts[id]?.send(Splice(message)) }
+            for listener in subscription.listeners where told.insert(listener).inserted {
+                guard let host = hosts[listener.host] else { continue }
+                if listener.listen == nil, downstream.machine.era == .handshake {
+                    host.send(Splice(message))
+                } else {
+                    host.send(line: bridge.changed(.resourcesUpdated, uri: uri, listener: listener.listen))
+                }
+            }
         }
     }
 
@@ -193,7 +227,8 @@ extension Aggregator {
             guard let route = try? presentCatalog.route(.prompts, message.places[.refName], in: message) else {
                 if waitForServers(message, request, host: host) { return }
                 let asked = message.string(message.places[.refName]) ?? ""
-                return host.answer(request, line: Composition.error(id: request.id, .invalidParams, "Unknown prompt: \(asked)\(hintOfStarting)"))
+                return host.answer(
+                    request, line: Composition.error(id: request.id, .invalidParams, "Unknown prompt: \(asked)\(hintOfStarting)"))
             }
             name = route.nameJSON
             owner = downstreams[route.downstream]
@@ -205,7 +240,7 @@ extension Aggregator {
         guard let owner, owner.machine.introduction?.capabilities.completions == true else {
             // Nobody has a suggestion: that is an answer, not an error.
             let nothing = JSONWriter.object { $0.object("completion") { $0.array("values") { _ in } } }
-            return host.answer(request, line: Composition.result(id: request.id, nothing))
+            return answer(request, nothing, host: host)
         }
         deliver(message, request, .complete, to: owner, as: name, host: host)
     }

@@ -18,6 +18,10 @@ extension Aggregator {
             guard pace != ending.pace, pace == .hurried else { return }
         }
         endListWait()
+        for host in hosts.values {
+            endListens(of: host)
+            endParkings(of: host, reason: "mcpagg is ending")
+        }
         ending = Ending(pace: pace, isSayingGoodbye: ending?.isSayingGoodbye ?? false)
         set(.end, after: pace.closeInput + pace.terminate + Limits.killWait)
         for downstream in Array(downstreams.values) {

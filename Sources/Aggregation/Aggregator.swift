@@ -1,7 +1,7 @@
 import ConfigFile
 import FeatureCatalog
 import JSONRPC
-package import Lifecycle
+import Lifecycle
 package import Logging
 package import MCPProtocol
 package import NIOCore
@@ -56,7 +56,8 @@ package actor Aggregator {
     package nonisolated let eventLoop: any EventLoop
     package nonisolated var unownedExecutor: UnownedSerialExecutor { eventLoop.executor.asUnownedSerialExecutor() }
 
-    let identity: HostProtocol.Identity
+    let identity: Implementation
+    let bridge: EraBridge
     let options: Options
     let surroundings: Surroundings
     var logger: Logger
@@ -96,6 +97,8 @@ package actor Aggregator {
     let pending = PendingWrites()
     /// What hosts can do for servers; `nil` until the first one said so, and no handshake begins before that.
     var clientCapabilities: ClientCapabilities?
+    /// The era of the first host's first message: servers that speak both are spoken to in this one.
+    var preferredEra = Revision.Era.handshake
     /// No host has said so; ``clientCapabilities`` is what can be done by any.
     var areCapabilitiesAssumed = false
     /// Whom URIs in results came from.
@@ -114,7 +117,14 @@ package actor Aggregator {
     struct Subscription {
         /// Its key in the config file: the subscription outlives a restart.
         var server: String
-        var hosts: Set<HostConnectionID> = []
+        var listeners: Set<Listener> = []
+    }
+
+    /// Who wants to hear of a resource.
+    struct Listener: Hashable {
+        var host: HostConnectionID
+        /// The request under which a stateless host does; `nil` in the handshake era.
+        var listen: RequestID?
     }
 
     /// What a timer stands for; there is at most one of each.
@@ -126,6 +136,16 @@ package actor Aggregator {
         case teardown(DownstreamID)
         /// A list that changes all the time is read again.
         case relist(DownstreamID)
+        /// The server does not answer what it was asked about its era.
+        case probe(DownstreamID)
+        /// A stateless server is asked again to tell of changes.
+        case listenAgain(DownstreamID)
+        /// The questions of a call go to its stateless host.
+        case ask(HostConnectionID, ParkingID)
+        /// A stateless host has not come back with what it was asked for.
+        case parked(HostConnectionID, ParkingID)
+        /// A stateless server asked for another try.
+        case inputRetry(HostConnectionID, RequestID)
         /// One end of a child is known, the other not yet.
         case childEnd(DownstreamID)
         /// A call times out.
@@ -140,11 +160,12 @@ package actor Aggregator {
     }
 
     package init(
-        on eventLoop: any EventLoop, identity: HostProtocol.Identity, options: Options = Options(), surroundings: Surroundings,
+        on eventLoop: any EventLoop, identity: Implementation, options: Options = Options(), surroundings: Surroundings,
         logger: Logger, random: any RandomNumberGenerator & Sendable
     ) {
         self.eventLoop = eventLoop
         self.identity = identity
+        bridge = EraBridge(identity: identity)
         self.options = options
         clientCapabilities = options.clientCapabilities
         self.surroundings = surroundings
@@ -177,10 +198,15 @@ package actor Aggregator {
         case .restart(let id): if let downstream = downstreams[id] { launch(downstream) }
         case .teardown(let id): if let downstream = downstreams[id] { continueTeardown(of: downstream) }
         case .childEnd(let id): if let downstream = downstreams[id] { childEndIsDue(downstream) }
+        case .probe(let id): if let downstream = downstreams[id] { probeTimedOut(downstream) }
+        case .listenAgain(let id): if let downstream = downstreams[id] { listen(to: downstream) }
+        case .ask(let id, let parking): if let host = hosts[id] { askParked(parking, host: host) }
+        case .parked(let id, let parking): if let host = hosts[id] { endParking(parking, host: host, reason: "the host did not come back") }
+        case .inputRetry(let id, let request): if let host = hosts[id] { sendInput(request, host: host) }
         case .relist(let id): if let downstream = downstreams[id] { readListAgain(of: downstream) }
         case .expiry(let id): if let downstream = downstreams[id] { expireCalls(of: downstream) }
         case .listWait: endListWait()
-        case .hostWait: learn(ClientCapabilities(), isAssumed: true)
+        case .hostWait: learn(ClientCapabilities(), era: preferredEra, isAssumed: true)
         case .announce: announce()
         case .hostGrace(let id): if let host = hosts[id] { leave(host) }
         case .end: end()

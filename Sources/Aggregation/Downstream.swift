@@ -30,12 +30,21 @@ final class Downstream {
     var elicitations: OrderedSet<String> = []
     /// When the earliest of its calls times out; no timer runs if `nil`.
     var nextExpiry: Instant?
+    /// It ended when it was asked for its era: it is launched once more and not asked.
+    var endedWhenProbed = false
 
     /// A question that a host was asked.
     struct OpenQuestion {
+        enum Place {
+            /// It was asked under this id of ours.
+            case asked(Int)
+            /// It is part of an answer to the call that is parked here, or will be.
+            case parked(ParkingID, key: String)
+        }
+
         var host: HostConnectionID
-        /// Our id of it there.
-        var id: Int
+        var place: Place
+        var method: Method
         /// A request was in flight at the server when it asked: with the last of those the question has lost its reason.
         var hasCause: Bool
     }

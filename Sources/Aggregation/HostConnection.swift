@@ -1,8 +1,9 @@
-import MCPProtocol
 import FeatureCatalog
 import JSONRPC
 import Lifecycle
+import MCPProtocol
 import NIOCore
+import OrderedCollections
 import Transports
 
 /// A host: its protocol machine, what it is waiting for, and the way back to it. Belongs to the ``Aggregator``.
@@ -21,6 +22,10 @@ final class HostConnection {
         case sent(DownstreamID, Int)
         /// Its server is starting.
         case queued(DownstreamID)
+        /// The host itself is asked for what a stateless server wants first.
+        case input(DownstreamID)
+        /// It is a subscription, which lasts until one side ends it.
+        case listening
     }
 
     struct Read {
@@ -34,9 +39,15 @@ final class HostConnection {
 
     /// A question of a server: roots, sampling or elicitation.
     struct Question: Sendable {
+        enum Origin: Sendable {
+            /// A request of the server, with its own id of it.
+            case request(RequestID)
+            /// What a stateless server wants before it answers this request of the host, by the server's own key of it.
+            case input(HostRequest, key: String)
+        }
+
         var downstream: DownstreamID
-        /// The server's own id of it.
-        var id: RequestID
+        var origin: Origin
         var method: Method
         /// The token the server wants progress under, as JSON text.
         var progressToken: String?
@@ -56,6 +67,19 @@ final class HostConnection {
     private var batchCount = 0
     /// The revisions of the lists it last got; none of those it never asked for.
     var listedRevisions: [FeatureKind: Int] = [:]
+    /// Kinds of lists it got in answer to stateless requests, which nothing of is kept for but that it knows names from them.
+    var listedStateless: Set<FeatureKind> = []
+    /// Requests, not answered yet, that went to a server of the other era, as they came: for another try, or for comparison with one.
+    var originals: [RequestID: Original] = [:]
+    /// What stateless servers want before they answer, and what of it is there.
+    var inputs: [RequestID: InputRound] = [:]
+    /// Calls that go on at their servers while this stateless host fetches what those asked for.
+    var parked: [ParkingID: ParkedCall] = [:]
+    private var parkingCount = 0
+    /// What it wants to hear of as a stateless host, by the ids of its requests.
+    var listens: OrderedDictionary<RequestID, Listen> = [:]
+    /// Its requests of the stateless era that are not answered yet.
+    var stateless: Set<RequestID> = []
     /// Reads of resources whose owner is not known: the servers to ask next.
     var reads: [RequestID: Read] = [:]
     /// What servers asked it, and it has not answered.
@@ -91,11 +115,22 @@ final class HostConnection {
 
     // MARK: Answers
 
+    /// It may still say that it can be asked.
+    var mayBecomeReady: Bool { !isInputClosed && !(machine.isStateless && machine.session == .new) }
+
+    /// What a stateless server is told of this host, if the host says nothing itself.
+    var envelope: Envelope { Envelope(capabilities: machine.capabilities, logLevel: machine.logLevel) }
+
+    func nextParking() -> ParkingID {
+        parkingCount += 1
+        return ParkingID(parkingCount)
+    }
+
     /// Sends what a server answered, under the host's own id.
-    func answer(_ request: HostRequest, with message: Message) {
-        waiting[request.id] = nil
-        reads[request.id] = nil
-        var splice = Splice(message)
+    func answer(_ request: HostRequest, with answer: Splice) {
+        if keep(request, { answer.bytes }) { return }
+        end(request)
+        var splice = answer
         splice.replace(.id, with: .json(request.id.text))
         if let batch = request.batch { return collect(splice.bytes, in: batch) }
         send(splice)
@@ -103,16 +138,35 @@ final class HostConnection {
 
     /// Sends a message that we composed.
     func answer(_ request: HostRequest, line: ByteBuffer) {
-        waiting[request.id] = nil
-        reads[request.id] = nil
+        if keep(request, { line }) { return }
+        end(request)
         if let batch = request.batch { return collect(line, in: batch) }
         send(line: line)
     }
 
     /// The request was cancelled: it gets no answer.
     func forget(_ request: HostRequest) {
-        waiting[request.id] = nil
+        end(request)
         if let batch = request.batch { collect(nil, in: batch) }
+    }
+
+    /// It waits for nothing any more.
+    private func end(_ request: HostRequest) {
+        waiting[request.id] = nil
+        reads[request.id] = nil
+        if let parking = request.parking { parked[parking] = nil }
+        guard !originals.isEmpty || !stateless.isEmpty || !inputs.isEmpty else { return }
+        originals[request.id] = nil
+        stateless.remove(request.id)
+        inputs[request.id] = nil
+    }
+
+    /// Keeps the answer of a parked call until the host comes back for it.
+    /// - Returns: `false` if the host waits for it now.
+    private func keep(_ request: HostRequest, _ line: () -> ByteBuffer) -> Bool {
+        guard let parking = request.parking, let call = parked[parking], call.request == nil else { return false }
+        parked[parking]?.answer = try? Message(scanning: line())
+        return true
     }
 
     func beginBatch(answers: Int) -> Int {

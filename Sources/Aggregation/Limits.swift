@@ -15,6 +15,21 @@ package enum Limits {
     package static let earlyRequests = 256
     /// Questions of one server that hosts have not answered yet.
     package static let questions = 64
+    /// Times that a stateless server may ask for more before it answers one request.
+    package static let inputRounds = 10
+    /// A stateless server that asks for nothing but another try gets it after this, times the number of tries.
+    package static let inputRetryWait = Duration.milliseconds(100)
+    /// Questions of one call within this time reach a stateless host together.
+    package static let questionWait = Duration.milliseconds(5)
+    /// Calls of one stateless host that wait at their servers for what it was asked for.
+    package static let parkedCalls = 256
+    /// Subscription streams of one stateless host, and resources on one of them.
+    package static let listens = 64
+    package static let listenedResources = 1_000
+    /// A stateless server that stopped telling of changes is asked to go on after this.
+    package static let listenAgainWait = Duration.seconds(1)
+    /// A server that is asked what it speaks and is silent is one of the handshake era after this.
+    package static let probeWait = Duration.seconds(3)
     /// Elicitations at a URL, of one server, whose completion is still passed on.
     package static let elicitations = 1_000
     /// Resources subscribed to, of all servers.

@@ -40,6 +40,7 @@ package struct AggregatorSettings: Equatable, Sendable {
     package static let separatorLimit = 4
     package static let listWaitLimit = Duration.seconds(60)
     package static let instructionsLimitRange = 0...1_000_000
+    package static let inputWaitRange = Duration.seconds(1)...Duration.seconds(24 * 3600)
 
     /// Between prefix and tool name.
     package var separator = "__"
@@ -50,6 +51,8 @@ package struct AggregatorSettings: Equatable, Sendable {
     package var logLevel = LogLevel.info
     /// Characters of the merged `instructions` that hosts get to see.
     package var instructionsLimit = 2048
+    /// How long a call waits at its server for what a host of the stateless era was asked for.
+    package var inputWait = Duration.seconds(600)
 
     package init() {}
 

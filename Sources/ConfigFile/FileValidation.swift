@@ -86,6 +86,9 @@ struct FileValidation {
         settings.logLevel = fields.choice("logLevel", AggregatorSettings.LogLevel.self) ?? settings.logLevel
         settings.instructionsLimit =
             fields.integer("instructionsLimit", in: AggregatorSettings.instructionsLimitRange) ?? settings.instructionsLimit
+        let inputWait = AggregatorSettings.inputWaitRange
+        settings.inputWait =
+            fields.duration("inputWait", atLeast: inputWait.lowerBound, atMost: inputWait.upperBound) ?? settings.inputWait
         let defaults = self.defaults(fields.node("defaults"), settings)
         fields.finish()
         return (settings, defaults)

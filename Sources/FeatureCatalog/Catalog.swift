@@ -9,12 +9,18 @@ package struct CatalogSource: Sendable {
     package var key: String
     package var rules: ExposureRules
     package var features: [FeatureKind: [FeatureDefinition]]
+    /// How long its lists may be taken for granted; those that are missing not at all.
+    package var freshness: [FeatureKind: Freshness]
 
-    package init(downstream: DownstreamID, key: String, rules: ExposureRules, features: [FeatureKind: [FeatureDefinition]]) {
+    package init(
+        downstream: DownstreamID, key: String, rules: ExposureRules, features: [FeatureKind: [FeatureDefinition]],
+        freshness: [FeatureKind: Freshness] = [:]
+    ) {
         self.downstream = downstream
         self.key = key
         self.rules = rules
         self.features = features
+        self.freshness = freshness
     }
 }
 
@@ -53,7 +59,8 @@ package struct Catalog: Sendable {
                 let offers = Self.offers(of: kind, from: sources)
                 let names =
                     switch kind {
-                    case .tools, .prompts: Self.prefixedNames(for: offers, style: style, keeping: known.contains(kind) ? previous[kind] : nil)
+                    case .tools, .prompts:
+                        Self.prefixedNames(for: offers, style: style, keeping: known.contains(kind) ? previous[kind] : nil)
                     case .resources, .templates: Self.uris(of: offers)
                     }
                 let entries = zip(names, offers).compactMap { name, offer in
@@ -63,7 +70,9 @@ package struct Catalog: Sendable {
                             server: offer.source.key)
                     }
                 }
-                return MergedList(kind, entries: entries, after: previous[kind])
+                // Without servers there is nothing to take for granted: the next one may come any time.
+                let freshness = sources.map { $0.freshness[kind] ?? .none }.reduce(Freshness.whole) { $0.merged(with: $1) }
+                return MergedList(kind, entries: entries, freshness: sources.isEmpty ? .none : freshness, after: previous[kind])
             })
     }
 

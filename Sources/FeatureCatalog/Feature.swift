@@ -30,9 +30,32 @@ package struct FeatureDefinition: Sendable {
     package let nameJSON: String
     /// The name's value in ``json``.
     let namePlace: Place
+    /// In a form that hosts of the handshake era can take, if ``json`` is none.
+    let handshakeForm: Form?
     /// Of a tool: the server says that calling it twice does no more than calling it once (`readOnlyHint` or `idempotentHint`;
     /// 2025-03-26, server/tools, "Tool annotations").
     package let isRepeatable: Bool
+
+    /// A definition's text, and where its name stands in it.
+    struct Form: Sendable {
+        let json: ByteBuffer
+        let namePlace: Place
+    }
+
+    func form(for era: Revision.Era) -> Form {
+        if era == .handshake, let handshakeForm { return handshakeForm }
+        return Form(json: json, namePlace: namePlace)
+    }
+
+    /// Without the schema of its results, which in that era has to be that of an object (2025-11-25, schema, "Tool").
+    private static func handshakeForm(_ members: [(name: String, value: JSONView)], kind: FeatureKind) -> Form? {
+        guard kind == .tools, let schema = members.first(where: { $0.name == "outputSchema" })?.value else { return nil }
+        guard schema["type"]?.string != "object" else { return nil }
+        let json = JSONWriter.object { writer in
+            for (name, value) in members where name != "outputSchema" { writer.member(name, json: value.json) }
+        }
+        return JSONView.whole(json)["name"].map { Form(json: json, namePlace: $0.place) }
+    }
 
     /// Why an element of a list is nothing we could offer.
     package struct Defect: Error, Hashable, Sendable, CustomStringConvertible {
@@ -59,6 +82,7 @@ package struct FeatureDefinition: Sendable {
         self.name = OwnName(text)
         nameJSON = name.jsonText
         namePlace = name.place
+        handshakeForm = Self.handshakeForm(members, kind: kind)
         let annotations = members.first { $0.name == "annotations" }?.value
         isRepeatable = annotations?["readOnlyHint"]?.boolean == true || annotations?["idempotentHint"]?.boolean == true
     }

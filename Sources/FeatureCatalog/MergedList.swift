@@ -37,14 +37,21 @@ package struct MergedList: Sendable {
     package let entries: [Entry]
     /// The answer to the list request, made once: `{"tools":[…]}`.
     package let result: ByteBuffer
+    /// The same for hosts of the handshake era.
+    package let handshakeResult: ByteBuffer
+    /// Of the servers' lists together.
+    package let freshness: Freshness
     private let routes: [Route]
     private let table: NameTable
 
-    init(_ kind: FeatureKind, entries: [Entry], after previous: MergedList?) {
+    init(_ kind: FeatureKind, entries: [Entry], freshness: Freshness = .none, after previous: MergedList?) {
         self.kind = kind
         self.entries = entries
-        let result = Self.list(kind, entries)
+        self.freshness = freshness
+        let result = Self.list(kind, entries, era: .stateless)
         self.result = result
+        let areSame = entries.allSatisfy { $0.definition.handshakeForm == nil }
+        handshakeResult = areSame ? result : Self.list(kind, entries, era: .handshake)
         revision = previous.map { $0.result == result ? $0.revision : $0.revision + 1 } ?? 0
         routes = entries.map {
             Route(
@@ -55,23 +62,26 @@ package struct MergedList: Sendable {
     }
 
     /// The part of the list that comes from one server, in the form of the answer to the list request.
-    package func result(of server: String) -> ByteBuffer { Self.list(kind, entries.filter { $0.server == server }) }
+    package func result(of server: String) -> ByteBuffer {
+        Self.list(kind, entries.filter { $0.server == server }, era: .handshake)
+    }
 
     /// - Parameter name: the text of an exposed name, without escapes.
     func route(_ name: UnsafeRawBufferPointer) -> Route? { table.position(of: name).map { routes[$0] } }
 
-    private static func list(_ kind: FeatureKind, _ entries: [Entry]) -> ByteBuffer {
+    private static func list(_ kind: FeatureKind, _ entries: [Entry], era: Revision.Era) -> ByteBuffer {
         var buffer = ByteBuffer()
         buffer.reserveCapacity(entries.reduce(32) { $0 + $1.definition.json.readableBytes + $1.name.text.utf8.count + 4 })
         buffer.writeString("{\"\(kind.listMember)\":[")
         for (index, entry) in entries.enumerated() {
             if index > 0 { buffer.writeInteger(UInt8(ascii: ",")) }
-            let json = entry.definition.json
+            let form = entry.definition.form(for: era)
+            let json = form.json
             guard entry.name.text != entry.definition.name.text else {
                 buffer.writeImmutableBuffer(json)
                 continue
             }
-            let name = entry.definition.namePlace.range
+            let name = form.namePlace.range
             buffer.writeBytes(json.readableBytesView.prefix(name.lowerBound))
             // Exposed names need no escapes.
             buffer.writeString("\"\(entry.name.text)\"")

@@ -17,7 +17,8 @@ package struct URITemplate: Sendable {
         while let open = rest.firstIndex(of: "{"), let close = rest[open...].firstIndex(of: "}") {
             if open > rest.startIndex { parts.append(.literal(Array(rest[..<open].utf8))) }
             let expression = rest[rest.index(after: open)..<close]
-            let isSimple = expression.first.map { $0.isLetter || $0.isNumber || $0 == "_" || $0 == "%" } == true && !expression.contains("*")
+            let isSimple =
+                expression.first.map { $0.isLetter || $0.isNumber || $0 == "_" || $0 == "%" } == true && !expression.contains("*")
             parts.append(isSimple ? .segment : .anything)
             rest = rest[rest.index(after: close)...]
         }

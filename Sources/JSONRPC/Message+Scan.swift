@@ -229,11 +229,20 @@ extension MessageScan.Level {
             case 6: key.equals("cursor") ? .cursor : key.equals("logger") ? .logger : nil
             case 7: key.equals("message") ? .message : nil
             case 9: key.equals("arguments") ? .arguments : key.equals("requestId") ? .requestID : nil
+            case 12: key.equals("requestState") ? .requestState : nil
             case 13: key.equals("progressToken") ? .progressToken : nil
+            case 14: key.equals("inputResponses") ? .inputResponses : nil
             case 15: key.equals("protocolVersion") ? .protocolVersion : nil
             default: nil
             }
-        case .result: key.equals("_meta") ? .meta : nil
+        case .result:
+            switch key.count {
+            case 5: key.equals("_meta") ? .meta : key.equals("ttlMs") ? .ttlMs : nil
+            case 10: key.equals("resultType") ? .resultType : key.equals("cacheScope") ? .cacheScope : nil
+            case 12: key.equals("requestState") ? .requestState : nil
+            case 13: key.equals("inputRequests") ? .inputRequests : nil
+            default: nil
+            }
         case .ref:
             switch key.count {
             case 3: key.equals("uri") ? .refURI : nil
@@ -243,6 +252,7 @@ extension MessageScan.Level {
         case .meta:
             switch key.count {
             case 13: key.equals("progressToken") ? .metaProgressToken : nil
+            case 34: key.equals("io.modelcontextprotocol/serverInfo") ? .metaServerInfo : nil
             case 39: key.equals("io.modelcontextprotocol/protocolVersion") ? .metaProtocolVersion : nil
             default: nil
             }

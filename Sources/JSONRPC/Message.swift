@@ -14,13 +14,17 @@ package struct Message: Sendable {
         case name, uri, arguments, cursor, level, logger, message, requestID, progressToken, protocolVersion
         // `ref` of `params`, and its members.
         case ref, refType, refName, refURI
+        // What a stateless server needs before it can answer, and what it gets then (2026-07-28): members of `params` or of `result`.
+        case inputRequests, inputResponses, requestState
+        // How a stateless result is to be taken: members of `result`.
+        case resultType, ttlMs, cacheScope
         // `_meta` of `params` or of `result`, and its members.
-        case meta, metaProgressToken, metaProtocolVersion
+        case meta, metaProgressToken, metaProtocolVersion, metaServerInfo
     }
 
     /// Where each ``Member`` stands.
     package struct Places: Sendable {
-        private var places = InlineArray<23, Place>(repeating: .absent)
+        private var places = InlineArray<30, Place>(repeating: .absent)
 
         package subscript(member: Member) -> Place {
             get { places[member.rawValue] }
@@ -56,6 +60,8 @@ package struct Message: Sendable {
     }
 
     package func view(_ place: Place) -> JSONView { JSONView(bytes, at: place) }
+
+    package func isObject(_ place: Place) -> Bool { place.isPresent && byte(at: place) == UInt8(ascii: "{") }
 
     /// A string member, decoded; `nil` if it is absent or no string.
     package func string(_ place: Place) -> String? {

@@ -25,11 +25,11 @@ package struct Splice: Sendable {
     }
 
     /// No hop rewrites more members of one message than this.
-    package static let editLimit = 4
+    package static let editLimit = 8
 
     package let message: Message
     // In the order of their places. Fixed in number so that a splice allocates nothing.
-    private var edits = InlineArray<4, Edit?>(repeating: nil)
+    private var edits = InlineArray<8, Edit?>(repeating: nil)
     private var editCount = 0
 
     package init(_ message: Message) { self.message = message }
@@ -57,6 +57,34 @@ package struct Splice: Sendable {
         let isEmpty = message.slice(place).readableBytesView.dropFirst().first { !$0.isWhitespace } == UInt8(ascii: "}")
         let inside = Int(place.start) + 1
         add(Edit(place: Place(inside..<inside), replacement: .json(isEmpty ? json : json + ",")))
+    }
+
+    /// Takes out whole members, each with its name and one comma; those that the message does not have are passed over.
+    /// - Precondition: nothing was edited yet, and nothing is inserted into an object that loses a member.
+    package mutating func remove(_ members: Message.Member...) {
+        precondition(editCount == 0, "members are removed before anything else is edited")
+        let places = members.map { message.places[$0] }.filter(\.isPresent)
+        for place in places.sorted(by: { $0.start < $1.start }) { remove(place) }
+    }
+
+    private mutating func remove(_ value: Place) {
+        let range = message.bytes.withUnsafeReadableBytes { text in
+            // Back over the colon to the name, whose text has no quote in it.
+            var start = Int(value.start)
+            for _ in 0..<2 { start = text[..<start].lastIndex(of: UInt8(ascii: "\"")) ?? start }
+            let end = text[Int(value.end)...].firstIndex { !$0.isWhitespace } ?? Int(value.end)
+            if text[end] == UInt8(ascii: ",") { return start..<end + 1 }
+            // The last one: the comma before it goes, which members that were taken out just before may have taken with them.
+            while true {
+                let before = text[..<start].lastIndex { !$0.isWhitespace } ?? start
+                guard let previous = editCount > 0 ? edits[editCount - 1] : nil, Int(previous.place.end) == before + 1 else {
+                    return (text[before] == UInt8(ascii: ",") ? before : before + 1)..<Int(value.end)
+                }
+                start = Int(previous.place.start)
+                editCount -= 1
+            }
+        }
+        add(Edit(place: Place(range), replacement: .json("")))
     }
 
     private mutating func add(_ edit: Edit) {

@@ -49,6 +49,13 @@ package struct DownstreamLife: Sendable {
         return true
     }
 
+    /// It ended for a reason that does not count against it: ``launch()`` may be called at once.
+    package mutating func launchAgain() {
+        if case .starting(let attempt) = state {
+            state = attempt == 1 ? .idle : .backingOff(attempt: attempt - 1, until: Instant(nanoseconds: .min))
+        }
+    }
+
     package mutating func becameReady(now: Instant) {
         guard case .starting(let attempt) = state else { return }
         state = .ready(attempt: attempt, since: now)

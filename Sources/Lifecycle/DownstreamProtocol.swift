@@ -8,10 +8,12 @@ package import Resilience
 /// A value: it returns what is to be done and does nothing itself. A connection that was lost gets a new one of these.
 package struct DownstreamProtocol: Sendable {
     package enum Phase: Hashable, Sendable {
-        /// Nothing was sent; can go to initializing.
+        /// Nothing was sent; can go to initializing, discovering.
         case idle
-        /// `initialize` was sent; can go to listing, or to ready if the server has nothing to list.
+        /// `initialize` was sent; can go to discovering, listing, or to ready if the server has nothing to list.
         case initializing
+        /// `server/discover` was sent; can go to initializing, listing, or to ready if the server has nothing to list.
+        case discovering
         /// The first lists are being read; can go to ready.
         case listing
         /// Requests may be sent; final.
@@ -25,6 +27,21 @@ package struct DownstreamProtocol: Sendable {
         package var name: String
         package var version: String
         package var instructions: String?
+    }
+
+    /// Which era to speak with the server (2026-07-28, basic/versioning).
+    package enum EraChoice: Hashable, Sendable {
+        /// The other one only if it does not speak this one.
+        case preferring(Revision.Era)
+        case only(Revision.Era)
+
+        fileprivate var first: Revision.Era {
+            switch self {
+            case .preferring(let era), .only(let era): era
+            }
+        }
+
+        fileprivate func allows(_ era: Revision.Era) -> Bool { self != .only(era == .stateless ? .handshake : .stateless) }
     }
 
     package enum Action: Sendable {
@@ -49,6 +66,8 @@ package struct DownstreamProtocol: Sendable {
         case withdraw(RequestID)
         /// The message tells of a resource, or of an elicitation: hosts that asked for that are told.
         case notify(Method)
+        /// The server stopped telling of changes: ``listen(to:)`` is to be called again after a while.
+        case listenEnded
         /// The answer to a request that was cancelled, or given up.
         case late
         /// The server cannot be used, for this reason.
@@ -59,14 +78,13 @@ package struct DownstreamProtocol: Sendable {
 
     private enum Waiting: Sendable {
         case initialize
+        case discover
+        /// `subscriptions/listen`, which is answered when the server stops telling of changes.
+        case listen
         case list(FeatureKind, deadline: Instant)
         /// Something whose answer only matters if it is a refusal.
         case own(Method)
         case forwarded(ForwardedRequest, deadline: Instant)
-
-        var isForwarded: Bool {
-            if case .forwarded = self { true } else { false }
-        }
     }
 
     /// How long one page of a list may take. The first lists are bounded by the server's start-up time as well.
@@ -74,15 +92,25 @@ package struct DownstreamProtocol: Sendable {
 
     package private(set) var phase = Phase.idle
     package private(set) var introduction: Introduction?
+    /// Of the connection, once it is agreed on.
+    package var era: Revision.Era? { introduction?.revision.era }
     /// Answers that came after their request was cancelled or given up.
     package private(set) var lateAnswers = 0
     private var requests = RequestTable<Waiting>()
     private var readers: [FeatureKind: ListReader] = [:]
+    private var choice = EraChoice.preferring(.handshake)
+    private var capabilities = ClientCapabilities()
+    private var discoveries = 0
+    /// What `initialize` was refused with.
+    private var refusal: String?
+    /// The `subscriptions/listen` asked for last, and the one before it, which is ended as soon as the server has acknowledged this.
+    private var listening: (id: Int, filter: SubscriptionFilter)?
+    private var overtaken: Int?
     /// What the host last set, or wants set as soon as we may.
-    private var level: LogLevel?
-    private let identity: HostProtocol.Identity
+    package private(set) var level: LogLevel?
+    private let identity: Implementation
 
-    package init(identity: HostProtocol.Identity, level: LogLevel?) {
+    package init(identity: Implementation, level: LogLevel?) {
         self.identity = identity
         self.level = level
     }
@@ -94,12 +122,24 @@ package struct DownstreamProtocol: Sendable {
         }
     }
 
-    /// The host whose request was sent last and is not answered: on stdio a server does not say for which request it asks.
-    package var newestRequest: ForwardedRequest? {
-        // Later ids are greater.
-        requests.entries.filter(\.entry.isForwarded).max { $0.id < $1.id }.flatMap { waiting in
-            if case .forwarded(let request, _) = waiting.entry { request } else { nil }
+    /// Requests of hosts, sent and not answered, by our ids of them.
+    package var forwarded: [(id: Int, request: ForwardedRequest)] {
+        requests.entries.compactMap { waiting in
+            if case .forwarded(let request, _) = waiting.entry { (waiting.id, request) } else { nil }
         }
+    }
+
+    /// The request that was sent last and is not answered: on stdio a server does not say for which request it asks.
+    package var newestRequest: (id: Int, request: ForwardedRequest)? {
+        // Later ids are greater.
+        forwarded.max { $0.id < $1.id }
+    }
+
+    /// Changes whose request one in flight is; its time begins anew.
+    package mutating func update(_ id: Int, now: Instant, _ change: (inout ForwardedRequest) -> Void) {
+        guard case .forwarded(var request, _) = requests[id] else { return }
+        change(&request)
+        requests[id] = .forwarded(request, deadline: request.deadline(from: now))
     }
 
     /// A request to subscribe to this resource was sent and is not answered.
@@ -111,20 +151,53 @@ package struct DownstreamProtocol: Sendable {
 
     // MARK: What we send
 
-    /// The connection is open: the `initialize` to send.
+    /// The connection is open: the `initialize` or `server/discover` to send.
     /// - Parameter capabilities: what hosts can do for the server.
-    package mutating func opened(_ capabilities: ClientCapabilities) -> ByteBuffer? {
-        guard phase == .idle, let id = requests.insert(.initialize) else { return nil }
+    package mutating func opened(_ capabilities: ClientCapabilities, era: EraChoice = .preferring(.handshake)) -> ByteBuffer? {
+        guard phase == .idle else { return nil }
+        self.capabilities = capabilities
+        choice = era
+        return choice.first == .handshake ? initialize() : discover()
+    }
+
+    private mutating func discover() -> ByteBuffer? {
+        guard let id = requests.insert(.discover) else { return nil }
+        discoveries += 1
+        phase = .discovering
+        return request(id, .discover, era: .stateless)
+    }
+
+    private mutating func initialize() -> ByteBuffer? {
+        guard let id = requests.insert(.initialize) else { return nil }
         phase = .initializing
         let params = JSONWriter.object { params in
             params.member("protocolVersion", Revision.newestHandshake.rawValue)
             params.object("capabilities") { capabilities.write(to: &$0) }
-            params.object("clientInfo") {
-                $0.member("name", identity.name)
-                $0.member("version", identity.version)
-            }
+            params.member("clientInfo", json: identity.json)
         }
         return Composition.request(id: id, .initialize, params: params)
+    }
+
+    /// The server is silent though it was asked what it speaks: many older servers wait for `initialize`.
+    /// - Returns: that, if it is to be tried.
+    package mutating func discoveryTimedOut() -> ByteBuffer? {
+        guard phase == .discovering, choice.allows(.handshake), refusal == nil else { return nil }
+        for (id, waiting) in Array(requests.entries) { if case .discover = waiting { _ = requests.remove(id) } }
+        return initialize()
+    }
+
+    /// A request of our own.
+    private func request(
+        _ id: Int, _ method: Method, era: Revision.Era? = nil, _ members: ((inout JSONWriter) -> Void)? = nil
+    ) -> ByteBuffer {
+        guard era ?? self.era == .stateless else {
+            return Composition.request(id: id, method, params: members.map { JSONWriter.object($0) })
+        }
+        let params = JSONWriter.object { params in
+            members?(&params)
+            params.object("_meta") { $0.envelope(Envelope(), from: identity) }
+        }
+        return Composition.request(id: id, method, params: params)
     }
 
     /// Takes a request that is about to be sent.
@@ -146,12 +219,67 @@ package struct DownstreamProtocol: Sendable {
     /// - Returns: the request to send, if the server logs and we may ask it now; else it is sent as soon as we may.
     package mutating func setLevel(_ level: LogLevel) -> ByteBuffer? {
         self.level = level
-        return phase == .ready ? levelRequest() : nil
+        return phase == .ready && era == .handshake ? levelRequest() : nil
     }
 
     /// A request of our own, whose answer only matters if it is a refusal.
-    package mutating func ask(_ method: Method, params: ByteBuffer) -> ByteBuffer? {
-        requests.insert(.own(method)).map { Composition.request(id: $0, method, params: params) }
+    package mutating func ask(_ method: Method, _ members: @escaping (inout JSONWriter) -> Void) -> ByteBuffer? {
+        requests.insert(.own(method)).map { request($0, method, members) }
+    }
+
+    /// Opens the stream on which a stateless server tells of changes, or another one in its place: what it tells of cannot be changed.
+    /// - Parameter uris: resources that hosts want to hear of.
+    package mutating func listen(to uris: [String]) -> [ByteBuffer] {
+        guard era == .stateless, let capabilities = introduction?.capabilities else { return [] }
+        var filter = SubscriptionFilter()
+        filter.kinds = capabilities.announced.intersection(capabilities.listed)
+        filter.uris = uris
+        guard listening?.filter != filter else { return [] }
+        var messages: [ByteBuffer] = []
+        if filter.isEmpty {
+            guard let old = listening else { return [] }
+            listening = nil
+            _ = requests.remove(old.id)
+            return [Self.cancellation(of: old.id, reason: "nothing is to be told any more")]
+        }
+        guard let id = requests.insert(.listen) else { return [] }
+        messages.append(request(id, .listen) { params in params.object("notifications") { filter.write(to: &$0) } })
+        // One that was never acknowledged is ended at once; the one before it still tells.
+        if let old = listening?.id {
+            if let older = overtaken {
+                _ = requests.remove(old)
+                messages.append(Self.cancellation(of: old, reason: "overtaken"))
+                overtaken = older
+            } else {
+                overtaken = old
+            }
+        }
+        listening = (id, filter)
+        return messages
+    }
+
+    /// The server tells of changes under this id now.
+    private mutating func acknowledged(_ message: Message) -> Action {
+        let id = message.view(message.places[.meta])[MetaKey.subscriptionID]?.integer
+        guard let id, id == listening?.id else { return .ignore("an acknowledgement of something it was not asked for") }
+        guard let old = overtaken else { return .ignore("its acknowledgement") }
+        overtaken = nil
+        _ = requests.remove(old)
+        return .send([Self.cancellation(of: old, reason: "another subscription has taken its place")])
+    }
+
+    /// The server ended what it told of changes on.
+    private mutating func listenEnded(_ id: Int, refusal: String?) -> Action {
+        if overtaken == id { overtaken = nil }
+        guard listening?.id == id else { return .ignore("the end of an overtaken subscription") }
+        if let refusal {
+            // It stays as it is: asked again, the server would say so again.
+            return .ignore("its refusal of 'subscriptions/listen': \(refusal)")
+        }
+        listening = nil
+        // What changes until it tells again is not to be missed.
+        for kind in readers.keys { readers[kind]?.changed() }
+        return .listenEnded
     }
 
     /// The notification that tells the server we gave up on a request of ours.
@@ -182,6 +310,8 @@ package struct DownstreamProtocol: Sendable {
         switch waiting {
         case .forwarded(let request, _): return .answer(request)
         case .initialize: return .unusable("its answer to 'initialize' is \(why)")
+        case .discover: return discoveryFailed("its answer to 'server/discover' is \(why)")
+        case .listen: return listenEnded(number, refusal: why)
         case .list(let kind, _): return giveUp(kind, again: false, "its answer to '\(kind.listMethod.rawValue)' is \(why)", now: now)
         case .own: return .ignore(why)
         }
@@ -205,12 +335,20 @@ package struct DownstreamProtocol: Sendable {
             guard message.kind == .error else { return .ignore("its answer to '\(method.rawValue)'") }
             return .ignore("its refusal of '\(method.rawValue)': \(message.errorSummary.text)")
         case .initialize: return initialized(message, now: now)
+        case .discover: return discovered(message, now: now)
+        case .listen: return listenEnded(id, refusal: message.kind == .error ? message.errorSummary.text : nil)
         case .list(let kind, _): return listed(kind, message, now: now)
         }
     }
 
     private mutating func initialized(_ message: Message, now: Instant) -> Action {
-        guard message.kind == .result else { return .unusable("it refused 'initialize': \(message.errorSummary.text)") }
+        guard message.kind == .result else {
+            let refusal = "it refused 'initialize': \(message.errorSummary.text)"
+            // Once before, once after this: a slow server may hold us to an era by a `server/discover` that we gave up on.
+            guard choice.allows(.stateless), discoveries < 2 else { return .unusable(refusal) }
+            self.refusal = refusal
+            return discover().map { .send([$0]) } ?? .unusable(refusal)
+        }
         let result = message.view(message.places[.result])
         guard let asked = result["protocolVersion"]?.string else {
             return .unusable("its answer to 'initialize' names no protocol version")
@@ -229,8 +367,48 @@ package struct DownstreamProtocol: Sendable {
         return .send(messages + becomeReadyIfListed())
     }
 
+    private mutating func discovered(_ message: Message, now: Instant) -> Action {
+        guard message.kind == .result else {
+            let (code, text) = message.errorSummary
+            let supported = message.view(message.places[.error])["data"]?["supported"]?.elements.compactMap(\.string) ?? []
+            switch code.flatMap(ErrorCode.init(rawValue:)) {
+            case .unsupportedProtocolVersion where supported.contains { Revision(rawValue: $0)?.era == .handshake }:
+                return discoveryFailed("it speaks no revision of the stateless era that we know: \(text)")
+            case .unsupportedProtocolVersion, .headerMismatch, .missingClientCapability:
+                // Whoever says so speaks the stateless era, and no other.
+                return .unusable("it refused 'server/discover': \(text)")
+            default: return discoveryFailed("it refused 'server/discover': \(text)")
+            }
+        }
+        let result = message.view(message.places[.result])
+        guard let versions = result["supportedVersions"], versions.kind == .array else {
+            return discoveryFailed("its answer to 'server/discover' names no versions")
+        }
+        let known = versions.elements.compactMap { $0.string.flatMap(Revision.init(rawValue:)) }
+        guard let revision = known.filter({ $0.era == .stateless }).max() else {
+            return discoveryFailed("it speaks none of the stateless revisions that we know")
+        }
+        let info = message.view(message.places[.meta])[MetaKey.serverInfo]
+        let capabilities = ServerCapabilities(result["capabilities"], revision: revision)
+        introduction = Introduction(
+            revision: revision, capabilities: capabilities, name: info?["name"]?.string ?? "", version: info?["version"]?.string ?? "",
+            instructions: result["instructions"]?.string)
+        phase = .listing
+        // First, or what changes while the lists are read would be missed.
+        let messages = listen(to: []) + capabilities.listed.compactMap { beginList($0, now: now) }
+        return .send(messages + becomeReadyIfListed())
+    }
+
+    private mutating func discoveryFailed(_ why: String) -> Action {
+        if let refusal { return .unusable(refusal) }
+        guard choice.allows(.handshake) else { return .unusable(why) }
+        return initialize().map { .send([$0]) } ?? .unusable(why)
+    }
+
     private mutating func request(_ message: Message) -> Action {
         guard let id = message.id else { return .ignore("a request without an id") }
+        // Stateless servers ask in their results alone.
+        if era == .stateless { return .send([Composition.error(id: id, .methodNotFound, "Servers send no requests in this revision")]) }
         switch message.method {
         case .ping: return .send([Composition.result(id: id, Composition.emptyResult)])
         case .rootsList, .sample, .elicit: return message.method.map { .ask(id, $0) } ?? .ignore("")
@@ -251,7 +429,13 @@ package struct DownstreamProtocol: Sendable {
         case .message: return .log
         case .cancelled:
             guard message.places[.requestID].isPresent else { return .ignore("a cancellation without 'requestId'") }
-            return .withdraw(RequestID(text: message.text(message.places[.requestID])))
+            let id = RequestID(text: message.text(message.places[.requestID]))
+            if let number = Int(id.text), case .listen = requests[number] {
+                _ = requests.remove(number)
+                return listenEnded(number, refusal: nil)
+            }
+            return .withdraw(id)
+        case .acknowledged: return acknowledged(message)
         case .toolsListChanged: return changed([.tools], now: now)
         case .promptsListChanged: return changed([.prompts], now: now)
         case .resourcesListChanged: return changed([.resources, .templates], now: now)
@@ -287,7 +471,7 @@ package struct DownstreamProtocol: Sendable {
     private mutating func beginList(_ kind: FeatureKind, now: Instant) -> ByteBuffer? {
         guard let id = requests.insert(.list(kind, deadline: now.advanced(by: Self.listTimeout))) else { return nil }
         readers[kind, default: ListReader(kind)].begin()
-        return Composition.request(id: id, kind.listMethod)
+        return request(id, kind.listMethod)
     }
 
     private mutating func listed(_ kind: FeatureKind, _ message: Message, now: Instant) -> Action {
@@ -297,7 +481,7 @@ package struct DownstreamProtocol: Sendable {
             guard let id = requests.insert(.list(kind, deadline: now.advanced(by: Self.listTimeout))) else {
                 return giveUp(kind, again: true, "too many requests are waiting", now: now)
             }
-            return .send([Composition.request(id: id, kind.listMethod, params: JSONWriter.object { $0.member("cursor", json: cursor) })])
+            return .send([request(id, kind.listMethod) { $0.member("cursor", json: cursor) }])
         case .complete(let features): return .listed(kind, features, then: becomeReadyIfListed())
         case .failed(let reason): return .listFailed(kind, reason, then: becomeReadyIfListed())
         }
@@ -315,9 +499,12 @@ package struct DownstreamProtocol: Sendable {
         return levelRequest().map { [$0] } ?? []
     }
 
+    /// How long the list that was read last may be taken for granted.
+    package func freshness(of kind: FeatureKind) -> Freshness { readers[kind]?.freshness ?? .none }
+
     private mutating func levelRequest() -> ByteBuffer? {
-        guard let level, introduction?.capabilities.logging == true else { return nil }
-        return ask(.setLevel, params: JSONWriter.object { $0.member("level", level.rawValue) })
+        guard let level, era == .handshake, introduction?.capabilities.logging == true else { return nil }
+        return ask(.setLevel) { $0.member("level", level.rawValue) }
     }
 
     // MARK: Ends
@@ -328,7 +515,7 @@ package struct DownstreamProtocol: Sendable {
             switch waiting {
             case .forwarded(let request, _): requests[id] = .forwarded(request, deadline: request.deadline(from: now))
             case .list(let kind, _): requests[id] = .list(kind, deadline: now.advanced(by: Self.listTimeout))
-            case .initialize, .own: break
+            case .initialize, .discover, .listen, .own: break
             }
         }
     }
@@ -344,7 +531,7 @@ package struct DownstreamProtocol: Sendable {
                 forgotten.append(id)
                 // What it was read for may still be true.
                 readers[kind]?.giveUp(again: true, now: now)
-            case .forwarded, .initialize, .list, .own: break
+            case .forwarded, .initialize, .discover, .listen, .list, .own: break
             }
         }
         for (id, _) in expired { _ = abandon(id) }
@@ -358,7 +545,7 @@ package struct DownstreamProtocol: Sendable {
             switch waiting.entry {
             case .forwarded(_, let deadline): deadline
             case .list(_, let deadline): phase == .ready ? deadline : nil
-            case .initialize, .own: nil
+            case .initialize, .discover, .listen, .own: nil
             }
         }.min()
     }

@@ -4,20 +4,10 @@ package import NIOCore
 
 /// One host's side of the protocol: what its messages mean, and what they are answered with.
 ///
-/// The era is decided per message (`initialize` opens the handshake era); today only the handshake era is served. A value: it
-/// returns what is to be done and does nothing itself.
+/// The era is decided per message: `initialize` opens a session of the handshake era, and a request with an envelope stands for
+/// itself (2026-07-28, basic, "Per-request metadata"). Both may come on the same pipe, in any order. A value: it returns what is to be
+/// done and does nothing itself.
 package struct HostProtocol: Sendable {
-    /// Name and version under which we introduce ourselves, to hosts and to servers.
-    package struct Identity: Sendable {
-        package var name: String
-        package var version: String
-
-        package init(name: String, version: String) {
-            self.name = name
-            self.version = version
-        }
-    }
-
     package enum Session: Hashable, Sendable {
         /// Nothing was agreed on; can go to answered.
         case new
@@ -34,6 +24,10 @@ package struct HostProtocol: Sendable {
         case begin(ByteBuffer)
         /// The host is ready for notifications.
         case opened
+        /// The request carries this envelope; do the other thing for it.
+        indirect case stateless(Envelope, Action)
+        /// Tell of these changes, under this id, until the host cancels it.
+        case listen(RequestID, SubscriptionFilter)
         case list(FeatureKind, RequestID)
         /// Forward the message to the tool or prompt named in `params.name`.
         case forward(FeatureKind, RequestID)
@@ -58,14 +52,16 @@ package struct HostProtocol: Sendable {
     package private(set) var session = Session.new
     /// The least severe level the host wants log messages of; `nil` if it never said.
     package private(set) var logLevel: LogLevel?
-    /// What it can do for servers.
+    /// What it can do for servers, as it said in `initialize`.
     package private(set) var capabilities = ClientCapabilities()
-    private let identity: Identity
+    /// Requests with an envelope have come.
+    package private(set) var isStateless = false
+    private let identity: Implementation
 
-    package init(identity: Identity) { self.identity = identity }
+    package init(identity: Implementation) { self.identity = identity }
 
     /// A connection of our own command line, which needs no handshake.
-    package init(openedWith revision: Revision, capabilities: ClientCapabilities, identity: Identity) {
+    package init(openedWith revision: Revision, capabilities: ClientCapabilities, identity: Implementation) {
         self.identity = identity
         self.capabilities = capabilities
         session = .open(revision)
@@ -89,11 +85,19 @@ package struct HostProtocol: Sendable {
     /// - Parameters:
     ///   - inBatch: it came in a JSON-RPC batch.
     ///   - instructions: what `initialize` tells the host's model, if anything.
-    package mutating func received(_ message: Message, inBatch: Bool = false, instructions: @autoclosure () -> String? = nil) -> Action {
+    ///   - extensions: what servers declare of those that only pass through us, as JSON text of an object.
+    package mutating func received(
+        _ message: Message, inBatch: Bool = false, instructions: @autoclosure () -> String? = nil,
+        extensions: @autoclosure () -> String? = nil
+    ) -> Action {
         switch message.kind {
         case .request:
             guard let id = message.id else { return .ignore("a request without an id") }
-            return request(message, id: id, inBatch: inBatch, instructions: instructions)
+            let introduction = { (instructions: instructions(), extensions: extensions()) }
+            if message.method != .initialize, message.places[.metaProtocolVersion].isPresent {
+                return statelessRequest(message, id: id, introduction: introduction)
+            }
+            return request(message, id: id, inBatch: inBatch, introduction: introduction)
         case .notification: return notification(message)
         case .result, .error: return message.integerID.map { .answered($0) } ?? .ignore("an answer to a request we never sent")
         }
@@ -112,9 +116,11 @@ package struct HostProtocol: Sendable {
         return .answer(Composition.error(id: nil, code, "\(error)"))
     }
 
-    private mutating func request(
-        _ message: Message, id: RequestID, inBatch: Bool, instructions: () -> String?
-    ) -> Action {
+    private typealias Introduction = () -> (instructions: String?, extensions: String?)
+
+    // MARK: Handshake era
+
+    private mutating func request(_ message: Message, id: RequestID, inBatch: Bool, introduction: Introduction) -> Action {
         let method = message.method
         switch method {
         case .initialize:
@@ -126,30 +132,26 @@ package struct HostProtocol: Sendable {
             session = .answered(revision)
             logLevel = nil
             capabilities = ClientCapabilities(message.view(message.places[.params])["capabilities"], revision: revision)
-            return .begin(Composition.result(id: id, initializeResult(revision, instructions: instructions())))
+            return .begin(Composition.result(id: id, initializeResult(revision, introduction())))
         case .ping: return .answer(Composition.result(id: id, Composition.emptyResult))
-        // The stateless era's first request. "No such method" is how its hosts recognise a server to shake hands with.
-        case .discover: return .answer(methodNotFound(message, id: id))
+        case .discover where session == .new:
+            let text = "'server/discover' needs '\(MetaKey.protocolVersion)' and '\(MetaKey.clientCapabilities)' in '_meta'"
+            return .answer(Composition.error(id: id, .invalidParams, text))
+        case .discover, .listen: return .answer(methodNotFound(message, id: id))
         default: break
         }
         guard session != .new else {
-            return .answer(Composition.error(id: id, .invalidRequest, "'\(message.methodName)' came before 'initialize'"))
+            let text = """
+                '\(message.methodName)' came before 'initialize', and has no '\(MetaKey.protocolVersion)' in '_meta', with which it would \
+                need none
+                """
+            let hasHalf = message.places[.meta].isPresent && message.view(message.places[.meta])[MetaKey.clientCapabilities] != nil
+            return .answer(Composition.error(id: id, hasHalf ? .invalidParams : .invalidRequest, text))
         }
+        if let action = featureRequest(message, id: id) { return action }
         switch method {
-        case .toolsList: return list(.tools, message, id: id)
-        case .promptsList: return list(.prompts, message, id: id)
-        case .resourcesList: return list(.resources, message, id: id)
-        case .templatesList: return list(.templates, message, id: id)
-        case .toolsCall: return needing(.name, "name", message, id: id) ?? .forward(.tools, id)
-        case .promptsGet: return needing(.name, "name", message, id: id) ?? .forward(.prompts, id)
-        case .resourcesRead: return needing(.uri, "uri", message, id: id) ?? .resource(.resourcesRead, id)
         case .subscribe: return needing(.uri, "uri", message, id: id) ?? .resource(.subscribe, id)
         case .unsubscribe: return needing(.uri, "uri", message, id: id) ?? .resource(.unsubscribe, id)
-        case .complete:
-            guard message.places[.refName].isPresent || message.places[.refURI].isPresent else {
-                return .answer(Composition.error(id: id, .invalidParams, "'completion/complete' needs 'ref' with 'name' or 'uri'"))
-            }
-            return .complete(id)
         case .setLevel:
             let text = message.string(message.places[.level])
             guard let level = text.flatMap(LogLevel.init(rawValue:)) else {
@@ -159,6 +161,82 @@ package struct HostProtocol: Sendable {
             logLevel = level
             return .setLevel(id, level)
         default: return .answer(methodNotFound(message, id: id))
+        }
+    }
+
+    // MARK: Stateless era
+
+    private mutating func statelessRequest(_ message: Message, id: RequestID, introduction: Introduction) -> Action {
+        let envelope: Envelope
+        do throws(Envelope.Defect) {
+            envelope = try Envelope(message.view(message.places[.meta]))
+        } catch {
+            switch error {
+            case .malformed(let text): return .answer(Composition.error(id: id, .invalidParams, text))
+            case .unsupported(let requested): return .answer(unsupported(requested, id: id))
+            }
+        }
+        isStateless = true
+        switch message.method {
+        case .discover:
+            return .stateless(envelope, .answer(Composition.result(id: id, discoverResult(introduction()))))
+        case .listen:
+            guard let filter = SubscriptionFilter(message.view(message.places[.params])["notifications"] ?? message.view(.absent)) else {
+                let text = "'subscriptions/listen' needs 'notifications', an object that says what to tell of"
+                return .answer(Composition.error(id: id, .invalidParams, text))
+            }
+            return .stateless(envelope, .listen(id, filter))
+        default: return .stateless(envelope, featureRequest(message, id: id) ?? .answer(methodNotFound(message, id: id)))
+        }
+    }
+
+    private func unsupported(_ requested: String, id: RequestID) -> ByteBuffer {
+        JSONWriter.object {
+            $0.member("jsonrpc", "2.0")
+            $0.member("id", json: id.text)
+            $0.object("error") {
+                $0.member("code", ErrorCode.unsupportedProtocolVersion.rawValue)
+                $0.member("message", "Unsupported protocol version in '\(MetaKey.protocolVersion)'; older ones begin with 'initialize'")
+                $0.object("data") {
+                    $0.array("supported") { $0.value(Revision.newestStateless.rawValue) }
+                    $0.member("requested", requested)
+                }
+            }
+        }
+    }
+
+    private func discoverResult(_ introduction: (instructions: String?, extensions: String?)) -> ByteBuffer {
+        JSONWriter.object { result in
+            result.member("resultType", "complete")
+            result.array("supportedVersions") { $0.value(Revision.newestStateless.rawValue) }
+            result.object("capabilities") { writeCapabilities(to: &$0, .newestStateless, extensions: introduction.extensions) }
+            if let instructions = introduction.instructions { result.member("instructions", instructions) }
+            // Servers come and go: what is true now may not be in a moment.
+            result.member("ttlMs", 0)
+            result.member("cacheScope", "private")
+            result.object("_meta") { $0.member(MetaKey.serverInfo, json: identity.json) }
+        }
+    }
+
+    // MARK: Both eras
+
+    /// What concerns tools, prompts and resources.
+    /// - Returns: `nil` for any other method.
+    private func featureRequest(_ message: Message, id: RequestID) -> Action? {
+        switch message.method {
+        case .toolsList: return list(.tools, message, id: id)
+        case .promptsList: return list(.prompts, message, id: id)
+        case .resourcesList: return list(.resources, message, id: id)
+        case .templatesList: return list(.templates, message, id: id)
+        case .toolsCall: return needing(.name, "name", message, id: id) ?? .forward(.tools, id)
+        case .promptsGet: return needing(.name, "name", message, id: id) ?? .forward(.prompts, id)
+        case .resourcesRead: return needing(.uri, "uri", message, id: id) ?? .resource(.resourcesRead, id)
+        case .complete:
+            guard message.places[.refName].isPresent || message.places[.refURI].isPresent else {
+                return .answer(Composition.error(id: id, .invalidParams, "'completion/complete' needs 'ref' with 'name' or 'uri'"))
+            }
+            return .complete(id)
+        default: return nil
         }
     }
 
@@ -198,24 +276,24 @@ package struct HostProtocol: Sendable {
         Composition.error(id: id, .methodNotFound, "Method not found: \(message.methodName)")
     }
 
-    private func initializeResult(_ revision: Revision, instructions: String?) -> ByteBuffer {
+    private func initializeResult(_ revision: Revision, _ introduction: (instructions: String?, extensions: String?)) -> ByteBuffer {
         JSONWriter.object { result in
             result.member("protocolVersion", revision.rawValue)
-            result.object("capabilities") {
-                // Servers come and go while the host stays, and capabilities cannot change later: so always, and always changing.
-                for feature in ["prompts", "tools"] { $0.object(feature) { $0.member("listChanged", true) } }
-                $0.object("resources") {
-                    $0.member("subscribe", true)
-                    $0.member("listChanged", true)
-                }
-                $0.object("logging") { _ in }
-                if revision >= .v2025_03_26 { $0.object("completions") { _ in } }
-            }
-            result.object("serverInfo") {
-                $0.member("name", identity.name)
-                $0.member("version", identity.version)
-            }
-            if let instructions { result.member("instructions", instructions) }
+            result.object("capabilities") { writeCapabilities(to: &$0, revision, extensions: introduction.extensions) }
+            result.member("serverInfo", json: identity.json)
+            if let instructions = introduction.instructions { result.member("instructions", instructions) }
         }
+    }
+
+    /// Servers come and go while the host stays, and the handshake's capabilities cannot change later: so always, and always changing.
+    private func writeCapabilities(to writer: inout JSONWriter, _ revision: Revision, extensions: String?) {
+        for feature in ["prompts", "tools"] { writer.object(feature) { $0.member("listChanged", true) } }
+        writer.object("resources") {
+            $0.member("subscribe", true)
+            $0.member("listChanged", true)
+        }
+        writer.object("logging") { _ in }
+        if revision >= .v2025_03_26 { writer.object("completions") { _ in } }
+        if revision >= .v2025_11_25, let extensions { writer.member("extensions", json: extensions) }
     }
 }

@@ -1,4 +1,5 @@
 package import JSONRPC
+package import MCPProtocol
 package import Resilience
 
 /// One of the connections on which hosts reach us.
@@ -13,12 +14,25 @@ package struct HostRequest: Hashable, Sendable {
     package var id: RequestID
     /// The batch it came in, whose answers leave together (2025-03-26 only).
     package var batch: Int?
+    /// Of a stateless request; `nil` in the handshake era.
+    package var envelope: Envelope?
+    /// The request was answered with a question of its server, while the server goes on with it: where the answer is to be kept.
+    package var parking: ParkingID?
 
-    package init(connection: HostConnectionID, id: RequestID, batch: Int? = nil) {
+    package init(connection: HostConnectionID, id: RequestID, batch: Int? = nil, envelope: Envelope? = nil) {
         self.connection = connection
         self.id = id
         self.batch = batch
+        self.envelope = envelope
     }
+
+    package var era: Revision.Era { envelope == nil ? .handshake : .stateless }
+}
+
+/// A call that goes on at its server while the host fetches what the server asked for.
+package struct ParkingID: Hashable, Sendable {
+    package let number: Int
+    package init(_ number: Int) { self.number = number }
 }
 
 /// A request on its way through us: whose it is, and how long it may take.

@@ -1,5 +1,5 @@
 package import JSONRPC
-import MCPProtocol
+package import MCPProtocol
 import NIOCore
 import Resilience
 
@@ -33,6 +33,8 @@ struct ListReader: Sendable {
     private var collected: [JSONView] = []
     private var collectedLength = 0
     private var cursors: Set<String> = []
+    /// Of all pages so far.
+    private(set) var freshness = Freshness.none
     /// Before this the list is not read again, and how long that was after the last time.
     private var pausedUntil = Instant(nanoseconds: .min)
     private var currentPause = Self.pause
@@ -53,6 +55,7 @@ struct ListReader: Sendable {
         collected = []
         collectedLength = 0
         cursors = []
+        freshness = .whole
     }
 
     /// A page came.
@@ -68,6 +71,7 @@ struct ListReader: Sendable {
         guard let features = result[kind.listMember], features.kind == .array else {
             return end(.failed("its answer to '\(kind.listMethod.rawValue)' has no array '\(kind.listMember)'"), now: now)
         }
+        freshness = freshness.merged(with: message.freshness)
         collectedLength += message.bytes.readableBytes
         guard collectedLength <= Self.lengthLimit else {
             return end(.failed("its list of \(kind.noun)s is longer than \(Self.lengthLimit) bytes"), now: now)
@@ -105,6 +109,11 @@ struct ListReader: Sendable {
 }
 
 extension Message {
+    /// Of a result: what it says of itself. A time to live that is none counts as 0.
+    package var freshness: Freshness {
+        Freshness(timeToLive: integer(places[.ttlMs]) ?? 0, isPublic: string(places[.cacheScope]) == "public")
+    }
+
     /// Characters of a peer's error text that are kept.
     static let errorLength = 2_000
 

@@ -9,6 +9,8 @@ package struct ClientCapabilities: Hashable, Sendable {
     package var samplingContext = false
     package var elicitationForm = false
     package var elicitationURL = false
+    /// Those of its extensions that need nothing of us: JSON text of an object, or `nil`. See ``Extension``.
+    package var extensions: String?
 
     package init() {}
 
@@ -30,15 +32,17 @@ package struct ClientCapabilities: Hashable, Sendable {
                 elicitationURL = revision >= .v2025_11_25 && url
                 // An empty object means forms alone (2025-11-25, client/elicitation, "Capabilities").
                 elicitationForm = value["form"]?.kind == .object || !url
+            case "extensions": extensions = Extension.passedThrough(value)
             default: break
             }
         }
     }
 
-    /// The `capabilities` object of our own `initialize`.
-    package func write(to writer: inout JSONWriter) {
+    /// The members of the `capabilities` object of our own `initialize`, or of our envelope.
+    package func write(to writer: inout JSONWriter, era: Revision.Era = .handshake) {
         if roots {
-            writer.object("roots") { if rootsListChanged { $0.member("listChanged", true) } }
+            // Stateless servers hear of nothing between requests.
+            writer.object("roots") { if rootsListChanged, era == .handshake { $0.member("listChanged", true) } }
         }
         if sampling {
             writer.object("sampling") {
@@ -52,6 +56,7 @@ package struct ClientCapabilities: Hashable, Sendable {
                 if elicitationURL { $0.object("url") { _ in } }
             }
         }
+        if let extensions { writer.member("extensions", json: extensions) }
     }
 
     /// What of this a peer of another revision knows: it was declared to it before its revision was known.

@@ -7,7 +7,7 @@ package enum Downlevel {
     /// - Parameter result: of a `tools/call` or `prompts/get`.
     /// - Returns: the result for a host of this revision; `nil` if it can have it as it is.
     package static func result(_ result: JSONView, for revision: Revision) -> ByteBuffer? {
-        guard revision < .v2025_06_18 else { return nil }
+        if revision >= .v2025_06_18 { return withObjectContent(result) }
         if let content = result["content"], content.elements.contains(where: { isForeign($0, revision) }) {
             return rewritten(result, "content") { writer in
                 writer.array { list in
@@ -26,6 +26,61 @@ package enum Downlevel {
             }
         }
         return nil
+    }
+
+    /// Structured content that is no object exists in the stateless era alone. What it says is kept as text (2025-11-25, server/tools,
+    /// "Structured Content").
+    private static func withObjectContent(_ result: JSONView) -> ByteBuffer? {
+        guard let structured = result["structuredContent"], structured.kind != .object else { return nil }
+        let blocks = result["content"]?.elements ?? []
+        return JSONWriter.object { writer in
+            for (name, value) in result.members where name != "structuredContent" {
+                guard name == "content", blocks.isEmpty else {
+                    writer.member(name, json: value.json)
+                    continue
+                }
+                writer.array(name) { list in
+                    list.object {
+                        $0.member("type", "text")
+                        $0.member("text", structured.jsonText)
+                    }
+                }
+            }
+        }
+    }
+
+    /// - Parameter params: of an `elicitation/create` with a form.
+    /// - Returns: the form in the schema of this revision; `nil` if it can be had as it is. What has no form there is left: the host
+    ///   refuses it, and the server hears that nobody answered.
+    package static func elicitation(_ params: JSONView, for revision: Revision) -> ByteBuffer? {
+        guard revision < .v2025_11_25, let schema = params["requestedSchema"], let properties = schema["properties"] else { return nil }
+        guard properties.members.contains(where: { $0.value["oneOf"] != nil }) || params["mode"] != nil else { return nil }
+        let rewrittenProperties = rewritten(properties) { property in property["oneOf"].map { titledEnum(property, choices: $0) } }
+        let rewrittenSchema = rewritten(schema, "properties") { $0.value(json: rewrittenProperties) }
+        return JSONWriter.object { writer in
+            // There is but one mode, and no word for it.
+            for (name, value) in params.members where name != "mode" {
+                writer.member(name, json: name == "requestedSchema" ? rewrittenSchema : value.json)
+            }
+        }
+    }
+
+    /// `oneOf` with titles as `enum` with `enumNames` (2025-06-18, client/elicitation, "Requested Schema").
+    private static func titledEnum(_ property: JSONView, choices: JSONView) -> ByteBuffer {
+        JSONWriter.object { writer in
+            for (name, value) in property.members where name != "oneOf" && name != "default" { writer.member(name, json: value.json) }
+            writer.array("enum") { list in for choice in choices.elements { list.value(choice["const"]?.string ?? "") } }
+            writer.array("enumNames") { list in
+                for choice in choices.elements { list.value(choice["title"]?.string ?? choice["const"]?.string ?? "") }
+            }
+        }
+    }
+
+    /// The object with some members written anew.
+    private static func rewritten(_ object: JSONView, _ replacement: (JSONView) -> ByteBuffer?) -> ByteBuffer {
+        JSONWriter.object { writer in
+            for (name, value) in object.members { writer.member(name, json: replacement(value) ?? value.json) }
+        }
     }
 
     private static func isForeign(_ block: JSONView, _ revision: Revision) -> Bool {

@@ -16,6 +16,7 @@ package enum Method: String, CaseIterable, Sendable {
     case unsubscribe = "resources/unsubscribe"
     case complete = "completion/complete"
     case setLevel = "logging/setLevel"
+    case listen = "subscriptions/listen"
     case initialized = "notifications/initialized"
     case cancelled = "notifications/cancelled"
     case progress = "notifications/progress"
@@ -26,6 +27,7 @@ package enum Method: String, CaseIterable, Sendable {
     case resourcesUpdated = "notifications/resources/updated"
     case rootsListChanged = "notifications/roots/list_changed"
     case elicitationComplete = "notifications/elicitation/complete"
+    case acknowledged = "notifications/subscriptions/acknowledged"
     // Asked by servers.
     case rootsList = "roots/list"
     case sample = "sampling/createMessage"
@@ -50,6 +52,7 @@ extension Method {
         case 18 where text.equals("elicitation/create"): self = .elicit
         case 19 where text.equals("completion/complete"): self = .complete
         case 19 where text.equals("resources/subscribe"): self = .subscribe
+        case 20 where text.equals("subscriptions/listen"): self = .listen
         case 21 where text.equals("notifications/message"): self = .message
         case 21 where text.equals("resources/unsubscribe"): self = .unsubscribe
         case 22 where text.equals("notifications/progress"): self = .progress
@@ -63,6 +66,7 @@ extension Method {
         case 34 where text.equals("notifications/prompts/list_changed"): self = .promptsListChanged
         case 34 where text.equals("notifications/elicitation/complete"): self = .elicitationComplete
         case 36 where text.equals("notifications/resources/list_changed"): self = .resourcesListChanged
+        case 40 where text.equals("notifications/subscriptions/acknowledged"): self = .acknowledged
         default: return nil
         }
     }

@@ -19,6 +19,9 @@ package enum Revision: String, CaseIterable, Comparable, Sendable {
     /// What we answer to an `initialize` that asks for something we cannot speak there, and what we offer to servers.
     package static let newestHandshake = v2025_11_25
 
+    /// What we put into the envelope of a stateless request.
+    package static let newestStateless = v2026_07_28
+
     package var era: Era { self < .v2026_07_28 ? .handshake : .stateless }
 
     /// JSON-RPC batches exist in this revision alone.

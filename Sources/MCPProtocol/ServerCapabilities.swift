@@ -9,6 +9,10 @@ package struct ServerCapabilities: Hashable, Sendable {
     package var subscriptions = false
     package var completions = false
     package var logging = false
+    /// Those of its extensions that need nothing of us: JSON text of an object, or `nil`. See ``Extension``.
+    package var extensions: String?
+    /// Which lists it announces changes of.
+    package var announced: Set<FeatureKind> = []
 
     package init() {}
 
@@ -19,13 +23,19 @@ package struct ServerCapabilities: Hashable, Sendable {
         completions = revision == .v2024_11_05
         for (name, value) in view?.members ?? [] where value.kind == .object {
             switch name {
-            case "tools": tools = true
-            case "prompts": prompts = true
+            case "tools":
+                tools = true
+                if value["listChanged"]?.boolean == true { announced.insert(.tools) }
+            case "prompts":
+                prompts = true
+                if value["listChanged"]?.boolean == true { announced.insert(.prompts) }
             case "resources":
                 resources = true
+                if value["listChanged"]?.boolean == true { announced.formUnion([.resources, .templates]) }
                 subscriptions = value["subscribe"]?.boolean == true
             case "completions": completions = true
             case "logging": logging = true
+            case "extensions": extensions = Extension.passedThrough(value)
             default: break
             }
         }

@@ -20,7 +20,7 @@ struct Running {
         logger.logLevel = logLevel
         aggregator = Aggregator(
             on: MultiThreadedEventLoopGroup(numberOfThreads: 1).next(),
-            identity: HostProtocol.Identity(name: "mcpagg", version: Version.text),
+            identity: Implementation(name: "mcpagg", version: Version.text),
             options: options,
             surroundings: Aggregator.Surroundings(
                 environment: surroundings.environment, workingDirectory: surroundings.workingDirectory,

@@ -1,0 +1,260 @@
+import ConfigFile
+import Crypto
+import FeatureCatalog
+import JSONRPC
+import Lifecycle
+import MCPProtocol
+import NIOCore
+import OrderedCollections
+import Transports
+
+/// A call of a stateless host whose server, of the handshake era, asks back while it works on it.
+///
+/// The call goes on at its server. The host's request is answered with what the server asks for, and with a `requestState` under which
+/// the host's next request brings that and waits for the call again (2026-07-28, basic, "Multi round-trip requests").
+struct ParkedCall {
+    /// What the host's next request has to be the same in.
+    struct Binding: Hashable {
+        let method: String
+        /// JSON text of the name or the URI.
+        let subject: String
+        let arguments: SHA256Digest?
+
+        init(_ message: Message) {
+            method = message.methodName
+            subject = message.text(message.places[message.places[.name].isPresent ? .name : .uri])
+            let place = message.places[.arguments]
+            guard place.isPresent else {
+                arguments = nil
+                return
+            }
+            var hash = SHA256()
+            message.slice(place).withUnsafeReadableBytes { hash.update(bufferPointer: $0) }
+            arguments = hash.finalize()
+        }
+    }
+
+    struct Question {
+        /// The server's own id of it; `nil` if it said so in an error, and the call is not at work any more.
+        var id: RequestID?
+        var method: Method
+        var params: ByteBuffer
+    }
+
+    let downstream: DownstreamID
+    /// Our id of the call at its server; `nil` if it is to be sent anew.
+    let number: Int?
+    let binding: Binding
+    /// What is to be asked, or was and is not answered, by the keys we gave it. No key is given twice.
+    var questions: OrderedDictionary<String, Question> = [:]
+    var keyCount = 0
+    /// What the host has to come back with; `nil` while a request of it waits.
+    var state: String?
+    /// The host's request that waits for the call; `nil` while none does.
+    var request: HostRequest?
+    /// What the server answered while no request of the host waited.
+    var answer: Message?
+}
+
+extension Aggregator {
+    /// What our states begin with; those of servers are passed on as they are.
+    private static var statePrefix: String { "mcpagg-" }
+
+    // MARK: The server asks
+
+    /// Puts a server's question on the way to the stateless host whose call made it ask.
+    func park(
+        _ message: Message, _ id: RequestID, _ method: Method, of downstream: Downstream, cause: (id: Int, request: ForwardedRequest),
+        host: HostConnection
+    ) {
+        let request = cause.request.request
+        let params = message.places[.params].isPresent ? message.view(message.places[.params]) : nil
+        let revision = downstream.machine.introduction?.revision ?? .newestHandshake
+        guard let envelope = request.envelope, envelope.capabilities.known(in: revision).allows(method, params: params) else {
+            return answer(
+                id, of: downstream, .methodNotFound, "The host, or this revision, does not support '\(method.rawValue)' of this kind")
+        }
+        guard let parking = request.parking ?? beginParking(cause, downstream, host: host) else {
+            return answer(
+                id, of: downstream, .internalError, "Calls of this kind cannot be asked for more, or too many wait for it already")
+        }
+        let key = add(
+            ParkedCall.Question(id: id, method: method, params: statelessParams(params, method, of: downstream)), to: parking, host: host)
+        downstream.questions[id] = Downstream.OpenQuestion(
+            host: host.id, place: .parked(parking, key: key), method: method, hasCause: true)
+        if host.parked[parking]?.request != nil { askSoon(parking, host: host) }
+    }
+
+    private func beginParking(_ cause: (id: Int, request: ForwardedRequest), _ downstream: Downstream, host: HostConnection) -> ParkingID? {
+        let request = cause.request.request
+        guard let original = host.originals[request.id], host.parked.count < Limits.parkedCalls else { return nil }
+        let parking = host.nextParking()
+        host.parked[parking] = ParkedCall(
+            downstream: downstream.id, number: cause.id, binding: ParkedCall.Binding(original.message), request: request)
+        downstream.machine.update(cause.id, now: now) { $0.request.parking = parking }
+        host.parked[parking]?.request?.parking = parking
+        return parking
+    }
+
+    private func add(_ question: ParkedCall.Question, to parking: ParkingID, host: HostConnection) -> String {
+        let key = "q\(host.parked[parking]?.keyCount ?? 0)"
+        host.parked[parking]?.keyCount += 1
+        host.parked[parking]?.questions[key] = question
+        return key
+    }
+
+    /// Without what only the handshake era has: nothing will follow under an `elicitationId`.
+    private func statelessParams(_ params: JSONView?, _ method: Method, of downstream: Downstream) -> ByteBuffer {
+        JSONWriter.object { writer in
+            for (name, value) in params?.members ?? [] {
+                switch name {
+                case "elicitationId", "task": break
+                case "message" where method == .elicit: writer.member(name, labelled(value.string ?? "", downstream))
+                case "_meta":
+                    let kept = value.members.filter { !MetaKey.hopByHop.contains($0.name) }
+                    if !kept.isEmpty { writer.object(name) { meta in for (name, value) in kept { meta.member(name, json: value.json) } } }
+                default: writer.member(name, json: value.json)
+                }
+            }
+        }
+    }
+
+    // MARK: The host is asked
+
+    /// Questions that a server asks at once go out together.
+    private func askSoon(_ parking: ParkingID, host: HostConnection) {
+        if timers[.ask(host.id, parking)] == nil { set(.ask(host.id, parking), after: Limits.questionWait) }
+    }
+
+    /// Answers the host's request with what its server asks for.
+    func askParked(_ parking: ParkingID, host: HostConnection) {
+        guard var call = host.parked[parking], let request = call.request, !call.questions.isEmpty else { return }
+        let state = Self.statePrefix + (0..<2).map { _ in String(random.next(), radix: 36) }.joined()
+        let questions = call.questions.map { (key: $0.key, method: $0.value.method, params: $0.value.params) }
+        let result = bridge.inputRequired(questions, state: state)
+        if let number = call.number {
+            downstreams[call.downstream]?.machine.update(number, now: now) {
+                $0.request.parking = parking
+                $0.progressToken = nil
+            }
+        }
+        // Out of the table while its request is answered: it is not the call's end.
+        host.parked[parking] = nil
+        host.answer(request, line: Composition.result(id: request.id, result))
+        call.state = state
+        call.request = nil
+        host.parked[parking] = call
+        set(.parked(host.id, parking), after: config.settings.inputWait)
+    }
+
+    // MARK: The host comes back
+
+    /// Takes a request that brings what was asked for.
+    /// - Returns: the request as it is to be sent on; `nil` if it has been dealt with.
+    func resume(_ message: Message, _ request: HostRequest, host: HostConnection) -> Message? {
+        guard request.era == .stateless, let state = message.string(message.places[.requestState]), state.hasPrefix(Self.statePrefix) else {
+            return message
+        }
+        guard let (parking, call) = host.parked.first(where: { $0.value.state == state }), call.binding == ParkedCall.Binding(message)
+        else {
+            let text = """
+                'requestState' is unknown, was used already, has expired or belongs to another request. Nothing was run; the earlier \
+                call may have had effects, so check before you begin anew.
+                """
+            host.answer(request, line: Composition.error(id: request.id, .invalidParams, text))
+            return nil
+        }
+        cancel(.parked(host.id, parking))
+        let view = message.view(message.places[.inputResponses])
+        let responses = Dictionary(view.members.map { ($0.name, $0.value) }) { first, _ in first }
+        guard let number = call.number else { return resend(message, request, call, parking, responses, host: host) }
+        var resumed = request
+        resumed.parking = parking
+        host.parked[parking]?.state = nil
+        host.parked[parking]?.request = resumed
+        host.waiting[request.id] = .sent(call.downstream, number)
+        guard let downstream = downstreams[call.downstream] else {
+            fail(resumed, .tool, .outcomeUnknown, "Its server is gone. The call may have had effects; check before you repeat it.")
+            return nil
+        }
+        let token = message.places[.metaProgressToken]
+        downstream.machine.update(number, now: now) {
+            $0.request = resumed
+            $0.progressToken = message.isToken(token) ? message.text(token) : nil
+        }
+        wantLogs(of: downstream, request)
+        for (key, question) in call.questions {
+            guard let response = responses[key], let id = question.id else { continue }
+            host.parked[parking]?.questions[key] = nil
+            downstream.questions[id] = nil
+            downstream.child?.process.connection.send(line: Composition.result(id: id, response.json))
+        }
+        if let answer = call.answer {
+            host.answer(resumed, with: Splice(answer))
+        } else if host.parked[parking]?.questions.isEmpty == false {
+            // Some were not answered, or came meanwhile.
+            askSoon(parking, host: host)
+        }
+        return nil
+    }
+
+    // MARK: A server that wants a URL visited first
+
+    /// Turns a server's "visit this first" into what stateless hosts know; the call is sent anew when they come back.
+    /// - Returns: `false` if this host cannot be asked to.
+    func askToVisit(_ message: Message, of downstream: Downstream, _ request: HostRequest, host: HostConnection) -> Bool {
+        guard request.envelope?.capabilities.elicitationURL == true, let original = host.originals[request.id] else { return false }
+        let elicitations = message.view(message.places[.error])["data"]?["elicitations"]?.elements ?? []
+        guard !elicitations.isEmpty, elicitations.count <= Limits.questions, host.parked.count < Limits.parkedCalls else { return false }
+        let parking = host.nextParking()
+        host.parked[parking] = ParkedCall(
+            downstream: downstream.id, number: nil, binding: ParkedCall.Binding(original.message), request: request)
+        for elicitation in elicitations {
+            let params = statelessParams(elicitation, .elicit, of: downstream)
+            _ = add(ParkedCall.Question(id: nil, method: .elicit, params: params), to: parking, host: host)
+        }
+        askParked(parking, host: host)
+        return true
+    }
+
+    /// - Returns: the call as it is to be sent anew, if the person has agreed to everything.
+    private func resend(
+        _ message: Message, _ request: HostRequest, _ call: ParkedCall, _ parking: ParkingID, _ responses: [String: JSONView],
+        host: HostConnection
+    ) -> Message? {
+        host.parked[parking] = nil
+        guard call.questions.keys.allSatisfy({ responses[$0]?["action"]?.string == "accept" }) else {
+            let text = "What the server wants visited first was not agreed to. Nothing was run."
+            host.answer(request, line: Composition.error(id: request.id, .internalError, text))
+            return nil
+        }
+        var splice = Splice(message)
+        splice.remove(.inputResponses, .requestState)
+        return (try? Message(scanning: splice.bytes)) ?? message
+    }
+
+    // MARK: The end
+
+    /// Nobody comes back for the call: its server is told, and its questions are settled.
+    func endParking(_ parking: ParkingID, host: HostConnection, reason: String) {
+        cancel(.parked(host.id, parking))
+        cancel(.ask(host.id, parking))
+        guard let call = host.parked.removeValue(forKey: parking), let downstream = downstreams[call.downstream] else { return }
+        settleQuestions(of: downstream, in: parking, reason: reason)
+        guard let number = call.number, downstream.machine.abandon(number) != nil else { return }
+        debug("server '\(downstream.key)': a parked call is given up: \(reason)")
+        downstream.child?.process.connection.send(line: DownstreamProtocol.cancellation(of: number, reason: reason))
+        retireIfIdle(downstream)
+    }
+
+    /// The call is over: what its server still wants to know nobody will answer.
+    func settleQuestions(of downstream: Downstream, in parking: ParkingID, reason: String) {
+        withdrawQuestions(of: downstream, reason: reason) { question in
+            if case .parked(parking, _) = question.place { true } else { false }
+        }
+    }
+
+    func endParkings(of host: HostConnection, reason: String) {
+        for parking in Array(host.parked.keys) { endParking(parking, host: host, reason: reason) }
+    }
+}
