@@ -1,7 +1,8 @@
 import JSONRPC
 import NIOCore
 
-/// Counts what was really executed, so that a test can tell a call that was sent on from one that was run twice.
+/// Counts what was really executed, so that a test can tell a call that was sent on from one that was run twice. Finished is what
+/// came to a result; an error is none.
 struct Executions {
     private struct Count {
         var begun = 0
@@ -29,10 +30,11 @@ struct Executions {
 
     func begun(_ name: String) -> Int { counts[name]?.begun ?? 0 }
 
-    var json: ByteBuffer {
+    /// - Parameter only: leaves out all others; the rest is always there.
+    func json(only: String?) -> ByteBuffer {
         JSONWriter.object { object in
-            for (name, count) in counts.sorted(by: { $0.key < $1.key }) where name != "unsolicited" {
-                object.object(name) { object in
+            for (key, count) in counts.sorted(by: { $0.key < $1.key }) where key != "unsolicited" && key == only ?? key {
+                object.object(key) { object in
                     object.member("begun", count.begun)
                     object.member("finished", count.finished)
                     object.member("cancelled", count.cancelled)

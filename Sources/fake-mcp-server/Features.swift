@@ -39,6 +39,8 @@ extension Features: ExpressibleByArgument {
         }
     }
 
+    var defaultValueDescription: String { description }
+
     static var allValueStrings: [String] { names.map(\.name) + ["all"] }
 }
 

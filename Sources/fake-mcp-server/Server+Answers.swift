@@ -12,12 +12,13 @@ extension Server {
             line.writeImmutableBuffer(result)
             line.writeStaticString("}")
         }
-        close(request, isInterim: isInterim)
+        if !isInterim, let counter = request.counter { executions.finish(counter) }
+        close(request)
     }
 
     func refuse(_ request: Request, code: Int, _ text: String, data: ByteBuffer? = nil) {
         refuse(request.id, code: code, text, data: data)
-        close(request, isInterim: false)
+        close(request)
     }
 
     /// For what is not yet known to be a request of some era.
@@ -62,9 +63,8 @@ extension Server {
         if behaviour.garbage { output.line { $0.writeBytes(Noise.garbage) } }
     }
 
-    private func close(_ request: Request, isInterim: Bool) {
+    private func close(_ request: Request) {
         work[request.id] = nil
-        if !isInterim, let counter = request.counter { executions.finish(counter) }
         guard request.isCall else { return }
         answeredCalls += 1
         guard answeredCalls == behaviour.exitAfterCalls else { return }

@@ -15,7 +15,8 @@ extension Server {
         case "elicitation_complete": elicitationComplete(request)
         case "roots": roots(request)
         case "unsolicited": unsolicited(request)
-        case "executions": answer(request, result: ToolResult.structured(executions.json, for: request.peer))
+        case "executions":
+            answer(request, result: ToolResult.structured(executions.json(only: request.arguments?["only"]?.string), for: request.peer))
         default: return false
         }
         return true

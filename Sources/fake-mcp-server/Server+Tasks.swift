@@ -45,7 +45,6 @@ extension Server {
     private func createTask(_ request: Request) {
         let task = tasks.make(request) { "\(behaviour.name)-task-\($0)" }
         let asks = request.arguments?["ask"]?.boolean == true && request.peer.allows(task.question)
-        if asks { task.become(.inputRequired) }
         let result = JSONWriter.object { result in
             switch request.era {
             case .handshake: result.object("task") { task.write(into: &$0, in: .handshake) }
@@ -55,7 +54,8 @@ extension Server {
             }
         }
         answer(request, result: result, isInterim: true)
-        if !asks { work(on: task) }
+        // Every task begins as working.
+        if asks { become(.inputRequired, task) } else { work(on: task) }
     }
 
     private func work(on task: ServerTask) {
@@ -63,10 +63,10 @@ extension Server {
             guard task.status == .working else { return }
             let outcome = outcome(of: task.request, entry: task.entry)
             task.outcome = outcome
-            if let counter = task.request.counter { executions.finish(counter) }
             switch outcome {
             // Only the core protocol calls a task failed whose tool has failed.
             case .result(let result):
+                if let counter = task.request.counter { executions.finish(counter) }
                 let isError = JSONView.whole(result)["isError"]?.boolean == true
                 become(isError && task.request.era == .handshake ? .failed : .completed, task)
             case .error: become(.failed, task)

@@ -179,7 +179,9 @@ struct ToolCatalog {
                 Definition(
                     "unsolicited", "Answers, and 10 ms later asks the client something that belongs to no request of its own.",
                     properties: #""method":{"type":"string"},"params":{"type":"object"},"force":{"type":"boolean"}"#),
-                Definition("executions", "Returns how often what has begun, finished and been cancelled.", [.readOnly]),
+                Definition(
+                    "executions", "Returns how often what has begun, finished and been cancelled: of all, or of only one.", [.readOnly],
+                    properties: #""only":{"type":"string"}"#),
                 Definition(
                     "log_at", "Sends a log message if the client asked for its level.", [.readOnly],
                     properties: #""level":{"type":"string"},"text":{"type":"string"}"#),
