@@ -22,6 +22,8 @@ struct Executions {
         counts[name, default: Count()].begun += 1
         return begun(name)
     }
+    /// It was refused for what the client lacks, before anything was done.
+    mutating func withdraw(_ name: String) { counts[name]?.begun -= 1 }
     mutating func finish(_ name: String) { counts[name, default: Count()].finished += 1 }
     mutating func cancel(_ name: String) { counts[name, default: Count()].cancelled += 1 }
     mutating func askUnsolicited() { unsolicitedQuestions += 1 }

@@ -35,6 +35,12 @@ extension Server {
         }
     }
 
+    /// For what the client did not declare, or not ask for: it is as if it had never been called.
+    func refuseUnbegun(_ request: Request, code: Int, _ text: String, data: ByteBuffer? = nil) {
+        if !request.isRetry, let counter = request.counter { executions.withdraw(counter) }
+        refuse(request, code: code, text, data: data)
+    }
+
     /// Invalid params, which is also the answer to whatever has an unknown name.
     func refuseParams(_ request: Request, _ text: String) { refuse(request, code: -32602, text) }
 

@@ -52,7 +52,7 @@ extension Server {
     /// - Parameter required: JSON text of the capabilities that would do.
     func refuseCapabilities(_ request: Request, _ required: String) {
         let data = JSONWriter.object { $0.member("requiredCapabilities", json: required) }
-        refuse(request, code: -32021, "Missing required client capability", data: data)
+        refuseUnbegun(request, code: -32021, "Missing required client capability", data: data)
     }
 
     // MARK: server/discover

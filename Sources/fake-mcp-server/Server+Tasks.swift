@@ -18,8 +18,8 @@ extension Server {
         switch (support, isWanted) {
         case (nil, false): return false
         // 2025-11-25, basic/utilities/tasks, "Tool-Level Negotiation".
-        case (nil, true): refuse(request, code: -32601, "\(name) cannot be a task")
-        case (.required, false) where request.era == .handshake: refuse(request, code: -32601, "\(name) must be a task")
+        case (nil, true): refuseUnbegun(request, code: -32601, "\(name) cannot be a task")
+        case (.required, false) where request.era == .handshake: refuseUnbegun(request, code: -32601, "\(name) must be a task")
         case (.required, false): refuseCapabilities(request, Self.requiredCapabilities)
         case (.optional, false):
             later(request, milliseconds: request.arguments?.count("ms") ?? 0) { [self] in
