@@ -29,7 +29,7 @@ extension Server {
             guard add(to: &answers, inquiry, request) else { return }
         }
         if stateOnlyRounds > 0 {
-            return require(nil, request, inquiry, Round(fingerprint: "", answers: answers, stateOnlyRounds: stateOnlyRounds - 1))
+            return require(nil, of: answers, stateOnlyRounds: stateOnlyRounds - 1, request, inquiry)
         }
         for index in answers.open {
             guard let response = responses?[key(index)] else { continue }
@@ -39,7 +39,7 @@ extension Server {
             if case .answer(let result) = inquiry.next(answers.settled) { return answer(request, result: result) }
             guard add(to: &answers, inquiry, request) else { return }
         }
-        require(answers.open, request, inquiry, Round(fingerprint: "", answers: answers, stateOnlyRounds: 0))
+        require(answers.open, of: answers, stateOnlyRounds: 0, request, inquiry)
         if let pause = inquiry.options.thenExitMilliseconds { exitLater(milliseconds: pause) }
     }
 
@@ -59,20 +59,20 @@ extension Server {
     }
 
     /// - Parameter open: the questions to ask; `nil` if only a state is to come back.
-    private func require(_ open: [Int]?, _ request: Request, _ inquiry: Inquiry, _ round: Round) {
+    private func require(_ open: [Int]?, of answers: Answers, stateOnlyRounds: Int, _ request: Request, _ inquiry: Inquiry) {
         let fingerprint = fingerprint(of: request)
         var state: String?
         if !inquiry.options.noState {
             roundCount += 1
             let text = "\(behaviour.name):\(roundCount):\(hash(fingerprint))"
-            rounds[text] = Round(fingerprint: fingerprint, answers: round.answers, stateOnlyRounds: round.stateOnlyRounds)
+            rounds[text] = Round(fingerprint: fingerprint, answers: answers, stateOnlyRounds: stateOnlyRounds)
             state = text
         }
         let result = JSONWriter.object { result in
             result.member("resultType", "input_required")
             if let open {
                 result.object("inputRequests") { requests in
-                    for index in open { requests.object(key(index)) { round.answers.questions[index].write(into: &$0) } }
+                    for index in open { requests.object(key(index)) { answers.questions[index].write(into: &$0) } }
                 }
             }
             if let state { result.member("requestState", state) }

@@ -37,7 +37,7 @@ final class Server {
     var lockedEra: Era?
     var executions = Executions()
 
-    /// What the client does with each answer to a question of ours.
+    /// What takes the client's answer to each question of ours.
     var questions: [RequestID: (ByteBuffer) -> Void] = [:]
     var questionCount = 0
     /// Stateless era: what waits for a retry, by its `requestState`.
