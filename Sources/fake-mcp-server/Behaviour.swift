@@ -8,11 +8,45 @@ struct Behaviour: ParsableArguments {
     @Option(help: "How many filler tools to add, named tool_0, tool_1 and so on; they answer as echo does.")
     var tools = 0
 
-    @Option(help: "How many tools a page of tools/list holds; without it, all are on one page.")
+    @Option(help: "How many entries a page of any list holds; without it, all are on one page.")
     var pageSize: Int?
 
-    @Option(help: "The newest revision it accepts; an unknown or newer one is answered with this one.")
+    @Option(help: "The newest handshake revision it accepts; an unknown or newer one is answered with this one.")
     var revision = Revision.newest
+
+    @Option(
+        help: """
+            Which eras of the protocol it speaks: the revisions with initialize, 2026-07-28 alone, or both, decided by each message.
+            """)
+    var era = Era.Choice.handshake
+
+    @Flag(help: "With both eras: the first request decides, and the other era is refused from then on.")
+    var lockEra = false
+
+    @Option(help: "How it answers server/discover; all but good apply in every era. The error has the code -32000.")
+    var discover = DiscoverManners.good
+
+    @Option(help: "Answers server/discover this much later, written like --start-delay.")
+    var discoverDelay = Delay.none
+
+    @Option(
+        help: """
+            What it offers, between commas. Of these, asking are the tools that ask the client back, executions and log_at; resources, \
+            subscribe, prompts and tasks bring tools, too.
+            """)
+    var features: Features = [.tools, .logging]
+
+    @Option(help: "The instructions it gives the client.")
+    var instructions: String?
+
+    @Option(help: "The ttlMs of what can be cached, in milliseconds. 2026-07-28 only.")
+    var ttl = 0
+
+    @Option(help: "The cacheScope of what can be cached. 2026-07-28 only.")
+    var cacheScope = CacheScope.private
+
+    @Option(help: "Ends each subscriptions/listen this much after it began, written like --start-delay. 2026-07-28 only.")
+    var endListensAfter: Delay?
 
     @Option(help: "Answers initialize this much later: 250ms, 2s, 1m, or a bare number of milliseconds.")
     var startDelay = Delay.none
@@ -59,6 +93,7 @@ struct Behaviour: ParsableArguments {
     func validate() throws {
         if let pageSize, pageSize < 1 { throw ValidationError("--page-size must be at least 1") }
         if let exitAfterCalls, exitAfterCalls < 1 { throw ValidationError("--exit-after-calls must be at least 1") }
+        if ttl < 0 { throw ValidationError("--ttl must not be negative") }
         if tools < 0 || banner < 0 || stderrFlood < 0 { throw ValidationError("a count must not be negative") }
     }
 }

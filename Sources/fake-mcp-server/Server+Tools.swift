@@ -1,68 +1,36 @@
 import JSONRPC
 import NIOCore
 
+/// `tools/call`.
 extension Server {
-    /// Cursors are this and the index of the page's first tool.
-    private static let cursorPrefix = "from-"
-
-    // MARK: tools/list
-
-    func listTools(_ message: Message, id: RequestID) {
-        var first = 0
-        let definitions = catalog.definitions
-        if message.places[.cursor].isPresent {
-            guard let cursor = message.string(message.places[.cursor]), cursor.hasPrefix(Self.cursorPrefix),
-                let index = Int(cursor.dropFirst(Self.cursorPrefix.count)), definitions.indices.contains(index)
-            else { return refuse(id, code: -32602, "Unknown cursor") }
-            first = index
-        }
-        let end = min(definitions.count, first + (behaviour.pageSize ?? definitions.count))
-        let result = JSONWriter.object { result in
-            result.array("tools") { tools in
-                for definition in definitions[first..<end] { tools.value(json: definition) }
-            }
-            if end < definitions.count { result.member("nextCursor", "\(Self.cursorPrefix)\(end)") }
-        }
-        answer(id, result: result)
-    }
-
-    // MARK: tools/call
-
-    func callTool(_ message: Message, id: RequestID) {
-        guard let name = message.string(message.places[.name]) else {
-            return refuse(id, code: -32602, "tools/call needs a name", isCall: true)
-        }
-        let place = message.places[.arguments]
-        let arguments = place.isPresent ? message.view(place) : nil
-        let tokenPlace = message.places[.metaProgressToken]
-        let token = tokenPlace.isPresent ? message.text(tokenPlace) : nil
-        func done(_ result: ByteBuffer) { answer(id, result: result, isCall: true) }
+    func callTool(_ request: Request) {
+        guard let name = request.name else { return refuseParams(request, "tools/call needs a name") }
+        guard catalog.offers(name, to: request.peer) else { return refuseParams(request, "Unknown tool: \(name)") }
+        if !request.isRetry, let counter = request.counter { executions.begin(counter) }
+        if taskTool(name, request) || askingTool(name, request) || resourceTool(name, request) { return }
+        let arguments = request.arguments
+        func done(_ result: ByteBuffer) { answer(request, result: result) }
 
         switch name {
-        case "echo", "typed": done(ToolResult.echo(arguments))
         case "add": done(add(arguments))
         case "payload": done(ToolResult.payload(arguments?.count("bytes") ?? 0))
         case "sleep":
-            let result = ToolResult.text(arguments?["text"]?.string ?? "slept")
-            later(id, .answer(result), milliseconds: arguments?.count("ms") ?? 0, isCall: true)
+            later(request, milliseconds: arguments?.count("ms") ?? 0) { done(ToolResult.text(arguments?["text"]?.string ?? "slept")) }
         case "fail": done(ToolResult.text(arguments?["text"]?.string ?? "failed, as asked", isError: true))
-        case "error":
-            let text = arguments?["message"]?.string ?? "refused, as asked"
-            refuse(id, code: arguments?["code"]?.integer ?? -32603, text, isCall: true)
+        case "error": refuse(request, code: arguments?["code"]?.integer ?? -32603, arguments?["message"]?.string ?? "refused, as asked")
         case "progress":
             let pause = arguments?.count("delayMs") ?? 0
-            let task = Work.Task.progress(done: 0, steps: arguments?.count("steps") ?? 1, everyMilliseconds: pause, token: token)
-            later(id, task, milliseconds: pause, isCall: true)
+            takeSteps(request, after: 0, of: arguments?.count("steps") ?? 1, everyMilliseconds: pause)
         case "log":
-            notify("notifications/message") { params in
-                params.member("level", arguments?["level"]?.string ?? "info")
-                params.member("logger", behaviour.name)
-                params.member("data", arguments?["text"]?.string ?? "a log message")
-            }
+            // Whatever the level, but the stateless era has no messages for requests that want none.
+            log(request, evenUnasked: request.era == .handshake)
+            done(ToolResult.text("logged"))
+        case "log_at":
+            log(request, evenUnasked: false)
             done(ToolResult.text("logged"))
         case "hang":
-            progress(token: token, done: 0, of: 1)
-            later(id, .never, milliseconds: nil, isCall: true)
+            progress(request, done: 0, of: 1)
+            hold(request)
         case "exit": Processes.exit(Int32(truncatingIfNeeded: arguments?["code"]?.integer ?? 0))
         case "crash": Processes.crash()
         case "garbage":
@@ -73,8 +41,12 @@ extension Server {
             done(ToolResult.text("after the long line"))
         case "change_tools":
             catalog.addOne()
-            notify("notifications/tools/list_changed")
+            changed(.tools)
             done(ToolResult.text("there is one tool more"))
+        case "change_prompts":
+            prompts.addOne()
+            changed(.prompts)
+            done(ToolResult.text("there is one prompt more"))
         case "grandchild":
             do {
                 done(ToolResult.text("\(try Processes.spawnGrandchild())"))
@@ -82,8 +54,26 @@ extension Server {
                 done(ToolResult.text("\(error)", isError: true))
             }
         case "environment": done(ToolResult.environment())
-        case _ where catalog.isFiller(name): done(ToolResult.echo(arguments))
-        default: refuse(id, code: -32602, "Unknown tool: \(name)", isCall: true)
+        // "echo", "typed", and the fillers.
+        default: done(ToolResult.echo(arguments))
+        }
+    }
+
+    private func takeSteps(_ request: Request, after done: Int, of steps: Int, everyMilliseconds pause: Int) {
+        later(request, milliseconds: pause) { [self] in
+            progress(request, done: done + 1, of: steps)
+            guard done + 1 < steps else { return answer(request, result: ToolResult.text("\(steps) steps")) }
+            takeSteps(request, after: done + 1, of: steps, everyMilliseconds: pause)
+        }
+    }
+
+    private func log(_ request: Request, evenUnasked: Bool) {
+        let level = request.arguments?["level"]?.string ?? "info"
+        guard evenUnasked || LogLevel(rawValue: level).map(request.peer.admits) ?? false else { return }
+        notify("notifications/message") { params in
+            params.member("level", level)
+            params.member("logger", behaviour.name)
+            params.member("data", request.arguments?["text"]?.string ?? "a log message")
         }
     }
 
@@ -98,5 +88,5 @@ extension Server {
 
 extension JSONView {
     /// A member that says how many; negative ones count as none.
-    fileprivate func count(_ name: String) -> Int? { self[name]?.integer.map { max(0, $0) } }
+    func count(_ name: String) -> Int? { self[name]?.integer.map { max(0, $0) } }
 }

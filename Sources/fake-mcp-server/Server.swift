@@ -11,21 +11,9 @@ import Glibc
 
 /// One conversation on stdin and stdout: a single thread that waits for input, for room in the output, and for timers.
 ///
-/// What every era of the protocol shares is in this file; the handshake revisions are in `Server+Handshake.swift`, the tools in
-/// `Server+Tools.swift`.
+/// Here are the loop and the way of a message to where its era takes it (`Server+Handshake.swift`, `Server+Stateless.swift`). What
+/// both eras share is in `Server+Methods.swift`, by feature; `Server+Answers.swift` writes, `Server+Later.swift` waits.
 final class Server {
-    /// A request whose answer comes later, or never.
-    struct Work {
-        enum Task {
-            case answer(ByteBuffer)
-            case progress(done: Int, steps: Int, everyMilliseconds: Int, token: String?)
-            case never
-        }
-        let serial: Int
-        var task: Task
-        let isCall: Bool
-    }
-
     /// Bytes of one read: several pipe buffers, so that a line of megabytes takes few of them.
     private static let readSize = 256 * 1024
     /// Bytes of one line. Far above mcpagg's own limit: this side must take what it is sent.
@@ -34,18 +22,42 @@ final class Server {
     let behaviour: Behaviour
     var catalog: ToolCatalog
     var output: Output
+    var timers = Timers()
     private let received: Recording
     private var framing = LineFraming(limit: lineLimit)
-    private var timers = Timers()
-    private var work: [RequestID: Work] = [:]
-    private var workCount = 0
-    private var answeredCalls = 0
+
+    /// The requests that wait, by their ids.
+    var work: [RequestID: Work] = [:]
+    var workCount = 0
+    var answeredCalls = 0
+
+    /// Handshake era: since `initialize`.
+    var session: Session?
+    /// The era of the first request, with `--lock-era`.
+    var lockedEra: Era?
+    var executions = Executions()
+
+    /// What takes the client's answer to each question of ours.
+    var questions: [RequestID: (ByteBuffer) -> Void] = [:]
+    var questionCount = 0
+    /// Stateless era: what waits for a retry, by its `requestState`.
+    var rounds: [String: Round] = [:]
+    var roundCount = 0
+    /// URLs that a call to `needs_url` has asked to be visited.
+    var visitedURLs: Set<String> = []
+
+    var prompts: PromptCatalog
+    var resources: ResourceCatalog
+    var listens: [Listen] = []
+    var tasks = TaskTable()
 
     init(behaviour: Behaviour, output: Output, received: Recording) {
         self.behaviour = behaviour
         self.output = output
         self.received = received
-        catalog = ToolCatalog(fillers: behaviour.tools)
+        catalog = ToolCatalog(fillers: behaviour.tools, features: behaviour.features, server: behaviour.name)
+        prompts = PromptCatalog(server: behaviour.name)
+        resources = ResourceCatalog(server: behaviour.name, features: behaviour.features)
     }
 
     // MARK: The loop
@@ -71,7 +83,7 @@ final class Server {
                     Processes.exit(0)
                 }
             }
-            while let timer = timers.due() { fire(timer) }
+            while let timer = timers.due() { timer.action() }
         }
     }
 
@@ -115,102 +127,46 @@ final class Server {
         case .request:
             guard let id = message.id else { return }
             request(message, method: method, id: id)
-        case .notification:
-            guard method == "notifications/cancelled", message.places[.requestID].isPresent else { return }
-            work[RequestID(text: message.text(message.places[.requestID]))] = nil
-        case .result, .error: return  // this server asks nothing
+        case .notification: notification(message, method: method)
+        case .result, .error:
+            guard let id = message.id, let take = questions.removeValue(forKey: id) else { return }
+            let name = message.kind == .result ? "result" : "error"
+            take(JSONWriter.object { $0.member(name, json: message.slice(message.places[message.kind == .result ? .result : .error])) })
+        }
+    }
+
+    private func notification(_ message: Message, method: String) {
+        switch method {
+        case "notifications/cancelled":
+            guard message.places[.requestID].isPresent else { return }
+            cancel(RequestID(text: message.text(message.places[.requestID])))
+        case "notifications/roots/list_changed": executions.rootsChanged()
+        default: return
         }
     }
 
     private func request(_ message: Message, method: String, id: RequestID) {
-        if handshakeRequest(message, method: method, id: id) { return }
-        switch method {
-        case "tools/list": listTools(message, id: id)
-        case "tools/call": callTool(message, id: id)
-        default: refuse(id, code: -32601, "Method not found: \(method)")
-        }
-    }
-
-    // MARK: Answers
-
-    /// - Parameter isCall: answers to calls are counted, and noise goes before them like before all answers.
-    func answer(_ id: RequestID, result: ByteBuffer, isCall: Bool = false) {
-        writeGarbageIfAsked()
-        output.line { line in
-            line.writeString(#"{"jsonrpc":"2.0","id":\#(id),"result":"#)
-            line.writeImmutableBuffer(result)
-            line.writeStaticString("}")
-        }
-        if isCall { countCall() }
-    }
-
-    func refuse(_ id: RequestID?, code: Int, _ text: String, isCall: Bool = false) {
-        writeGarbageIfAsked()
-        let member = id.map { #""id":\#($0),"# } ?? ""
-        output.line { $0.writeString(#"{"jsonrpc":"2.0",\#(member)"error":{"code":\#(code),"message":\#(JSONString.encoded(text))}}"#) }
-        if isCall { countCall() }
-    }
-
-    func notify(_ method: String, _ params: (inout JSONWriter) -> Void = { _ in }) {
-        output.line { line in
-            var writer = JSONWriter(into: line)
-            writer.object { message in
-                message.member("jsonrpc", "2.0")
-                message.member("method", method)
-                message.object("params", params)
+        let era = self.era(of: message, method: method)
+        let goOn = { [self] in
+            switch era {
+            case .handshake: handshakeRequest(message, method: method, id: id)
+            case .stateless: statelessRequest(message, method: method, id: id)
             }
-            line = writer.buffer
         }
+        guard method == "server/discover" else { return goOn() }
+        discovered(id: id, goOn)
     }
 
-    private func writeGarbageIfAsked() {
-        if behaviour.garbage { output.line { $0.writeBytes(Noise.garbage) } }
-    }
-
-    private func countCall() {
-        answeredCalls += 1
-        guard answeredCalls == behaviour.exitAfterCalls else { return }
-        output.drain()
-        Processes.exit(1)
-    }
-
-    // MARK: Later
-
-    /// Keeps the request open; without `milliseconds` nothing but its cancellation ends it.
-    func later(_ id: RequestID, _ task: Work.Task, milliseconds: Int?, isCall: Bool) {
-        workCount += 1
-        work[id] = Work(serial: workCount, task: task, isCall: isCall)
-        if let milliseconds { timers.set(milliseconds: milliseconds, request: id, work: workCount) }
-    }
-
-    private func fire(_ timer: Timers.Timer) {
-        // Cancelled meanwhile, and perhaps its id was used again.
-        guard let work = work[timer.request], work.serial == timer.work else { return }
-        switch work.task {
-        case .answer(let result):
-            self.work[timer.request] = nil
-            answer(timer.request, result: result, isCall: work.isCall)
-        case .progress(let done, let steps, let pause, let token):
-            progress(token: token, done: done + 1, of: steps)
-            if done + 1 < steps {
-                let next = Work.Task.progress(done: done + 1, steps: steps, everyMilliseconds: pause, token: token)
-                self.work[timer.request]?.task = next
-                timers.set(milliseconds: pause, request: timer.request, work: work.serial)
-            } else {
-                self.work[timer.request] = nil
-                answer(timer.request, result: ToolResult.text("\(steps) steps"), isCall: work.isCall)
-            }
-        case .never: return
-        }
-    }
-
-    /// - Parameter token: JSON text, exactly as the client wrote it; without one the client wants no progress.
-    func progress(token: String?, done: Int, of steps: Int) {
-        guard let token else { return }
-        notify("notifications/progress") { params in
-            params.member("progressToken", json: token)
-            params.member("progress", done)
-            params.member("total", steps)
+    private func era(of message: Message, method: String) -> Era {
+        switch behaviour.era {
+        case .handshake: return .handshake
+        case .stateless: return .stateless
+        case .both:
+            if let lockedEra { return lockedEra }
+            let hasEnvelope = message.places[.metaProtocolVersion].isPresent
+            let era = method != "initialize" && (hasEnvelope || method == "server/discover") ? Era.stateless : .handshake
+            if behaviour.lockEra { lockedEra = era }
+            return era
         }
     }
 }

@@ -1,24 +1,22 @@
-import JSONRPC
-
 /// What is to be done later, the earliest first. A timer is not taken out when its request is cancelled: it finds no work then.
 struct Timers {
     struct Timer: Comparable {
         let deadline: UInt64  // nanoseconds of the monotonic clock
         let order: Int  // of two timers for the same moment, the one that was set first
-        let request: RequestID
-        let work: Int  // the serial number of the work it is for
+        let action: () -> Void
 
         static func < (one: Timer, other: Timer) -> Bool { (one.deadline, one.order) < (other.deadline, other.order) }
+        static func == (one: Timer, other: Timer) -> Bool { one.order == other.order }
     }
 
-    /// The latest first, so that taking the earliest moves nothing. There are never more than calls in flight.
+    /// The latest first, so that taking the earliest moves nothing. There are few more than calls in flight.
     private var waiting: [Timer] = []
     private var count = 0
 
-    mutating func set(milliseconds: Int, request: RequestID, work: Int) {
+    mutating func set(milliseconds: Int, _ action: @escaping () -> Void) {
         count += 1
         let deadline = Descriptor.now() + UInt64(max(0, milliseconds)) * 1_000_000
-        let timer = Timer(deadline: deadline, order: count, request: request, work: work)
+        let timer = Timer(deadline: deadline, order: count, action: action)
         var low = 0
         var high = waiting.count
         while low < high {

@@ -7,26 +7,46 @@ struct ToolCatalog {
     private static let addedPrefix = "added_"
 
     private let fillers: Int
+    private let fixed: [Definition]
+    private let server: String
     private var added = 0
 
-    init(fillers: Int) { self.fillers = fillers }
+    /// - Parameter server: the name in the URIs of its resources.
+    init(fillers: Int, features: Features, server: String) {
+        self.fillers = fillers
+        self.server = server
+        fixed = Self.basic + Self.more.filter { features.contains($0.feature) }.flatMap(\.tools)
+    }
 
     mutating func addOne() { added += 1 }
 
+    /// Whether the list that this client sees has the name.
+    func offers(_ name: String, to peer: Peer) -> Bool {
+        fixed.contains { $0.name == name && $0.isOffered(to: peer) } || isFiller(name)
+    }
+
     /// Tools without a purpose of their own answer as echo does.
-    func isFiller(_ name: String) -> Bool {
+    private func isFiller(_ name: String) -> Bool {
         func number(after prefix: String) -> Int? { name.hasPrefix(prefix) ? Int(name.dropFirst(prefix.count)) : nil }
         if let number = number(after: Self.fillerPrefix) { return (0..<fillers).contains(number) }
         if let number = number(after: Self.addedPrefix) { return number >= 1 && number <= added }
         return false
     }
 
+    /// In the words of the core protocol; `nil` for a tool that cannot be a task.
+    func taskSupport(_ name: String) -> TaskSupport? { fixed.first { $0.name == name }?.taskSupport }
+
     /// Definitions, in the order in which they are listed.
-    var definitions: [String] {
-        Self.fixed.map(\.json)
-            + (0..<fillers).map { Definition("\(Self.fillerPrefix)\($0)", "Filler number \($0): answers as echo does.", [.readOnly]).json }
-            + (0..<added).map { Definition("\(Self.addedPrefix)\($0 + 1)", "Was not there at first.", [.readOnly]).json }
+    func definitions(for peer: Peer) -> [String] {
+        fixed.filter { $0.isOffered(to: peer) }.map { $0.json(for: peer, server: server) }
+            + (0..<fillers).map { index in
+                Definition("\(Self.fillerPrefix)\(index)", "Filler number \(index): answers as echo does.", [.readOnly])
+            }.map { $0.json(for: peer, server: server) }
+            + (0..<added).map { Definition("\(Self.addedPrefix)\($0 + 1)", "Was not there at first.", [.readOnly]) }
+            .map { $0.json(for: peer, server: server) }
     }
+
+    enum TaskSupport: String { case optional, required }
 
     private struct Definition {
         enum Hint { case readOnly, idempotent, destructive }
@@ -36,17 +56,27 @@ struct ToolCatalog {
         let hints: [Hint]
         let properties: String
         let required: [String]
+        let taskSupport: TaskSupport?
+        let hasView: Bool
 
         /// - Parameter properties: JSON text of the members of the schema's `properties`.
-        init(_ name: String, _ description: String, _ hints: [Hint] = [], properties: String = "", required: [String] = []) {
+        init(
+            _ name: String, _ description: String, _ hints: [Hint] = [], properties: String = "", required: [String] = [],
+            taskSupport: TaskSupport? = nil, hasView: Bool = false
+        ) {
             self.name = name
             self.description = description
             self.hints = hints
             self.properties = properties
             self.required = required
+            self.taskSupport = taskSupport
+            self.hasView = hasView
         }
 
-        var json: String {
+        /// A client without tasks cannot call a tool that is always one.
+        func isOffered(to peer: Peer) -> Bool { taskSupport != .required || peer.hasCoreTasks || peer.era == .stateless }
+
+        func json(for peer: Peer, server: String) -> String {
             let tool = JSONWriter.object { tool in
                 tool.member("name", name)
                 tool.member("description", description)
@@ -60,12 +90,14 @@ struct ToolCatalog {
                     annotations.member("idempotentHint", hints.contains(.readOnly) || hints.contains(.idempotent))
                     annotations.member("destructiveHint", hints.contains(.destructive))
                 }
+                if let taskSupport, peer.hasCoreTasks { tool.object("execution") { $0.member("taskSupport", taskSupport.rawValue) } }
+                if hasView { tool.object("_meta") { $0.object("ui") { $0.member("resourceUri", ResourceCatalog.view(of: server)) } } }
             }
             return String(buffer: tool)
         }
     }
 
-    private static let fixed: [Definition] = [
+    private static let basic: [Definition] = [
         Definition(
             "echo", "Returns its arguments as they came, byte for byte; the text is that of the argument text.", [.readOnly],
             properties: #""text":{"type":"string"}"#),
@@ -102,4 +134,69 @@ struct ToolCatalog {
         Definition("grandchild", "Starts a child of the server that sleeps; returns its process id."),
         Definition("environment", "Returns the environment variables and the working directory of the server.", [.readOnly]),
     ]
+
+    /// What comes with a feature beyond the default ones.
+    private static let more: [(feature: Features, tools: [Definition])] = [
+        (.prompts, [Definition("change_prompts", "Adds a prompt and tells the client.")]),
+        (
+            .resources,
+            [
+                Definition("change_resources", "Adds a resource and tells the client."),
+                Definition("view", "Returns the text resource as embedded content; it has a view of its own.", [.readOnly], hasView: true),
+                Definition("link", "Returns a link to a resource that can be read but is in no list.", [.readOnly]),
+            ]
+        ),
+        (
+            .subscribe,
+            [
+                Definition(
+                    "touch_resource", "Tells those who have subscribed to it that a resource has changed.",
+                    properties: #""uri":{"type":"string"}"#, required: ["uri"])
+            ]
+        ),
+        (
+            .asking,
+            [
+                Definition(
+                    "ask", "Asks the client all questions at once, or in sequence, and returns what it answers.",
+                    properties: #""questions":{"type":"array","items":{"type":"object"}},"sequence":{"type":"boolean"},"#
+                        + #""text":{"type":"string"},"force":{"type":"boolean"},"require":{"type":"boolean"},"#
+                        + #""thenExitMs":{"type":"integer"},"cancelQuestionsMs":{"type":"integer"},"#
+                        + #""noState":{"type":"boolean"},"stateOnly":{"type":"integer"}"#, required: ["questions"]),
+                Definition(
+                    "nested", "Asks with a form so many times, one after the other.",
+                    properties: #""depth":{"type":"integer"},"force":{"type":"boolean"},"require":{"type":"boolean"}"#,
+                    required: ["depth"]),
+                Definition(
+                    "needs_url", "Wants a URL to be visited before it works; one that was asked for counts as visited.",
+                    properties: #""url":{"type":"string"},"force":{"type":"boolean"}"#, required: ["url"]),
+                Definition(
+                    "elicitation_complete", "Tells the client that a URL elicitation is over.",
+                    properties: #""elicitationId":{"type":"string"}"#, required: ["elicitationId"]),
+                Definition(
+                    "roots", "Returns the roots of the client.", [.readOnly],
+                    properties: #""force":{"type":"boolean"},"require":{"type":"boolean"}"#),
+                Definition(
+                    "unsolicited", "Answers, and 10 ms later asks the client something that belongs to no request of its own.",
+                    properties: #""method":{"type":"string"},"params":{"type":"object"},"force":{"type":"boolean"}"#),
+                Definition(
+                    "executions", "Returns how often what has begun, finished and been cancelled: of all, or of only one.", [.readOnly],
+                    properties: #""only":{"type":"string"}"#),
+                Definition(
+                    "log_at", "Sends a log message if the client asked for its level.", [.readOnly],
+                    properties: #""level":{"type":"string"},"text":{"type":"string"}"#),
+            ]
+        ),
+        (
+            .tasks,
+            [
+                Definition("slow_task", "A task that takes so long.", properties: taskProperties, taskSupport: .required),
+                Definition("maybe_task", "A task, or a call, that takes so long.", properties: taskProperties, taskSupport: .optional),
+            ]
+        ),
+    ]
+
+    private static let taskProperties =
+        #""ms":{"type":"integer"},"text":{"type":"string"},"isError":{"type":"boolean"},"error":{"type":"boolean"},"#
+        + #""ask":{"type":"boolean"}"#
 }

@@ -22,6 +22,14 @@ enum ToolResult {
         }
     }
 
+    /// A result for programs: as the text, and as structured content where the revision has it.
+    /// - Parameter text: instead of the JSON text.
+    static func structured(_ content: ByteBuffer, for peer: Peer, text: String? = nil) -> ByteBuffer {
+        result(text: JSONString.encoded(text ?? String(buffer: content))) { result in
+            if peer.hasStructuredContent { result.member("structuredContent", json: content) }
+        }
+    }
+
     /// The arguments as they came, byte for byte, and what a careless relay would lose: a member it does not know, and `1.0`.
     static func echo(_ arguments: JSONView?) -> ByteBuffer {
         let text = arguments?["text"]
