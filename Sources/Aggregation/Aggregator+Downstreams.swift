@@ -173,6 +173,10 @@ extension Aggregator {
             retireIfIdle(downstream)
         case .progress(let forwarded, let token): forwardProgress(message, to: forwarded, token: token)
         case .log: forwardLog(message, of: downstream)
+        case .taskEnded(let forwarded, let answer):
+            forwardAnswer(answer, of: downstream, to: forwarded)
+            retireIfIdle(downstream)
+        case .taskAsks(let id, let requests): taskAsks(id, requests, of: downstream)
         case .ask(let id, let method): ask(message, id, method, of: downstream)
         case .withdraw(let id): withdraw(id, message, of: downstream)
         case .notify(.resourcesUpdated): forwardResourceUpdated(message, of: downstream)
@@ -185,7 +189,10 @@ extension Aggregator {
     private func perform(_ action: DownstreamProtocol.Action, of downstream: Downstream) {
         guard let connection = downstream.child?.process.connection else { return }
         switch action {
-        case .answer, .progress, .log, .ask, .withdraw, .notify: break  // dealt with by who has the message
+        case .taskGoesOn(let id, let pause, let lines):
+            for line in lines { connection.send(line: line) }
+            followTask(id, of: downstream, after: pause)
+        case .answer, .progress, .log, .ask, .withdraw, .notify, .taskEnded, .taskAsks: break  // dealt with by who has the message
         case .send(let lines):
             for line in lines { connection.send(line: line) }
             expectExpiry(of: downstream, within: DownstreamProtocol.listTimeout)
@@ -400,6 +407,7 @@ extension Aggregator {
         for timer in [Timer.startup(downstream.id), .probe(downstream.id), .listenAgain(downstream.id)] { cancel(timer) }
         withdrawQuestions(of: downstream, reason: "the server that asked has ended")
         downstream.earlyQuestions = []
+        downstream.taskQuestions = [:]
         downstream.elicitations = []
         let lost = downstream.machine.closed()
         if downstream.life.state != .stopped {

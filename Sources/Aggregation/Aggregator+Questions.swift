@@ -9,7 +9,10 @@ import Transports
 // What servers ask of hosts: roots, sampling, elicitation. The way of a request, the other way round.
 extension Aggregator {
     /// Puts a server's question to the host whose request made it ask; never to another, and never to several.
-    func ask(_ message: Message, _ id: RequestID, _ method: Method, of downstream: Downstream) {
+    /// - Parameter cause: the request that made it ask, if that is known.
+    func ask(
+        _ message: Message, _ id: RequestID, _ method: Method, of downstream: Downstream, cause: (id: Int, request: ForwardedRequest)? = nil
+    ) {
         // A server that is being given up, because it started too late, may still be talking: a question of its would outlive it.
         guard downstream.child?.isLost != true else { return debug("server '\(downstream.key)': not asked for it, it is given up") }
         guard downstream.questions[id] == nil, !downstream.earlyQuestions.contains(where: { $0.id == id }) else {
@@ -18,13 +21,14 @@ extension Aggregator {
         guard downstream.questions.count + downstream.earlyQuestions.count < Limits.questions else {
             return answer(id, of: downstream, .internalError, "More than \(Limits.questions) questions are waiting for their answers")
         }
-        if let cause = downstream.machine.newestRequest, cause.request.request.era == .stateless {
+        let cause = cause ?? downstream.machine.newestRequest
+        if let cause, cause.request.request.era == .stateless {
             guard let host = hosts[cause.request.request.connection] else {
                 return answer(id, of: downstream, .internalError, "The host is gone")
             }
             return park(message, id, method, of: downstream, cause: cause, host: host)
         }
-        guard let host = hostToAsk(for: downstream) else {
+        guard let host = hostToAsk(because: cause?.request) else {
             // Many servers ask for the roots as soon as they are initialized, which may be before the host has said that it is.
             if hosts.values.contains(where: \.mayBecomeReady) { return downstream.earlyQuestions.append(message) }
             return answer(id, of: downstream, .internalError, "No host is there that could be asked")
@@ -35,6 +39,10 @@ extension Aggregator {
             return answer(
                 id, of: downstream, .methodNotFound, "The host, or this revision, does not support '\(method.rawValue)' of this kind")
         }
+        let hostRevision = host.machine.revision ?? .newestHandshake
+        guard method != .elicit || Downlevel.canElicit(params, in: hostRevision) else {
+            return reply(id, of: downstream, Self.cancelledElicitation)
+        }
         let token = message.places[.metaProgressToken]
         let question = HostConnection.Question(
             downstream: downstream.id, origin: .request(id), method: method, progressToken: token.isPresent ? message.text(token) : nil)
@@ -44,6 +52,12 @@ extension Aggregator {
         downstream.questions[id] = Downstream.OpenQuestion(
             host: host.id, place: .asked(number), method: method, hasCause: downstream.machine.requestsInFlight > 0)
         if method == .elicit, let elicitation = params?["elicitationId"]?.string { downstream.sawElicitation(elicitation) }
+        var message = message
+        if method == .elicit, let params, let older = Downlevel.elicitation(params, for: hostRevision) {
+            var splice = Splice(message)
+            splice.replace(.params, with: .bytes(older))
+            message = (try? Message(scanning: splice.bytes)) ?? message
+        }
         var splice = Splice(message)
         splice.replace(.id, with: .integer(number))
         splice.replace(.metaProgressToken, with: .integer(number))
@@ -58,8 +72,8 @@ extension Aggregator {
 
     /// A server on stdio does not say for which of its requests it asks: the newest is the likeliest. Without one, any host will do
     /// that is ready for it.
-    private func hostToAsk(for downstream: Downstream) -> HostConnection? {
-        let asking = downstream.machine.newestRequest.flatMap { hosts[$0.request.request.connection] }
+    private func hostToAsk(because cause: ForwardedRequest?) -> HostConnection? {
+        let asking = cause.flatMap { hosts[$0.request.connection] }
         return [asking].compactMap { $0 }.first { $0.machine.isOpen }
             ?? hosts.values.filter(\.machine.isOpen).min { $0.id.number < $1.id.number }
     }
@@ -76,6 +90,8 @@ extension Aggregator {
     }
 
     func answer(_ id: RequestID, of downstream: Downstream, _ code: ErrorCode, _ text: String) {
+        // A task can be told results only: this one says that nobody answered.
+        if downstream.taskQuestions[id] != nil { return reply(id, of: downstream, Self.cancelledElicitation) }
         downstream.child?.process.connection.send(line: Composition.error(id: id, code, text))
     }
 
@@ -92,6 +108,9 @@ extension Aggregator {
         guard let downstream = downstreams[question.downstream] else { return }
         downstream.questions[id] = nil
         downstream.machine.extendDeadlines(now: now)
+        if downstream.taskQuestions[id] != nil {
+            return reply(id, of: downstream, message.kind == .result ? message.slice(message.places[.result]) : Self.cancelledElicitation)
+        }
         var splice = Splice(message)
         splice.replace(.id, with: .json(id.text))
         downstream.child?.process.connection.send(splice)
@@ -148,8 +167,7 @@ extension Aggregator {
             case .parked(let parking, let key): host.parked[parking]?.questions[key] = nil
             }
             if open.method == .elicit {
-                let cancelled = JSONWriter.object { $0.member("action", "cancel") }
-                downstream.child?.process.connection.send(line: Composition.result(id: id, cancelled))
+                reply(id, of: downstream, Self.cancelledElicitation)
             } else {
                 answer(id, of: downstream, .internalError, "It was taken back: \(reason)")
             }

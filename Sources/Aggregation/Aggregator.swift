@@ -144,6 +144,8 @@ package actor Aggregator {
         case ask(HostConnectionID, ParkingID)
         /// A stateless host has not come back with what it was asked for.
         case parked(HostConnectionID, ParkingID)
+        /// A task is looked at again.
+        case task(DownstreamID, Int)
         /// A stateless server asked for another try.
         case inputRetry(HostConnectionID, RequestID)
         /// One end of a child is known, the other not yet.
@@ -202,6 +204,7 @@ package actor Aggregator {
         case .listenAgain(let id): if let downstream = downstreams[id] { listen(to: downstream) }
         case .ask(let id, let parking): if let host = hosts[id] { askParked(parking, host: host) }
         case .parked(let id, let parking): if let host = hosts[id] { endParking(parking, host: host, reason: "the host did not come back") }
+        case .task(let id, let number): if let downstream = downstreams[id] { lookAtTask(number, of: downstream) }
         case .inputRetry(let id, let request): if let host = hosts[id] { sendInput(request, host: host) }
         case .relist(let id): if let downstream = downstreams[id] { readListAgain(of: downstream) }
         case .expiry(let id): if let downstream = downstreams[id] { expireCalls(of: downstream) }

@@ -118,8 +118,17 @@ final class HostConnection {
     /// It may still say that it can be asked.
     var mayBecomeReady: Bool { !isInputClosed && !(machine.isStateless && machine.session == .new) }
 
-    /// What a stateless server is told of this host, if the host says nothing itself.
-    var envelope: Envelope { Envelope(capabilities: machine.capabilities, logLevel: machine.logLevel) }
+    /// What a stateless server is told of this host.
+    /// - Parameter withTasks: we follow a task for it.
+    func envelope(for request: HostRequest, withTasks: Bool) -> Envelope {
+        if let envelope = request.envelope, !withTasks { return envelope }
+        var capabilities = request.envelope?.capabilities ?? machine.capabilities
+        if withTasks { capabilities.tasks = true }
+        return Envelope(capabilities: capabilities, logLevel: request.envelope == nil ? machine.logLevel : request.envelope?.logLevel)
+    }
+
+    /// Whether it may ask for tasks as 2025-11-25 has them.
+    func knowsTasks(_ request: HostRequest) -> Bool { request.era == .handshake && machine.revision == .v2025_11_25 }
 
     func nextParking() -> ParkingID {
         parkingCount += 1

@@ -30,16 +30,23 @@ package struct EraBridge: Sendable {
     ///   - id: ours; it is the progress token as well, if the host wants progress.
     ///   - name: the member that names what is asked for, and what the server calls it.
     ///   - envelope: what a stateless server is told of the host; `nil` for a server of the handshake era.
+    ///   - runsAsTask: a server of the handshake era is to make a task of it; for a stateless one the envelope says that it may.
+    ///   - keepsTask: whether the host may ask for a task itself.
     package func request(
         _ message: Message, id: Int, name: (member: Message.Member, json: String)?, wantsProgress: Bool, isStateless: Bool,
-        envelope: Envelope?, input: Input? = nil
+        envelope: Envelope?, input: Input? = nil, runsAsTask: Bool = false, keepsTask: Bool = true
     ) -> Splice {
         var splice = Splice(message)
+        let losesTask = !keepsTask && message.places[.task].isPresent
         if envelope == nil, !isStateless {
+            if losesTask { splice.remove(.task) }
             if wantsProgress { splice.replace(.metaProgressToken, with: .integer(id)) }
+            if runsAsTask, !losesTask { splice.insert("\"task\":{}", into: .params) }
         } else {
             // A server of the handshake era has nothing to do with them, and never sees those of ours.
-            if envelope == nil { splice.remove(.inputResponses, .requestState) }
+            if envelope == nil {
+                losesTask ? splice.remove(.inputResponses, .requestState, .task) : splice.remove(.inputResponses, .requestState)
+            }
             let meta = message.places[.meta].isPresent ? message.view(message.places[.meta]) : nil
             let rewritten = JSONWriter.object { writer in
                 if wantsProgress { writer.member(MetaKey.progressToken, id) }
@@ -47,6 +54,7 @@ package struct EraBridge: Sendable {
                 writer.endToEndMembers(of: meta)
             }
             var members = input.map(Self.members) ?? ""
+            if runsAsTask, envelope == nil { members = "\"task\":{}" }
             if meta != nil {
                 splice.replace(.meta, with: .bytes(rewritten))
             } else {
