@@ -17,7 +17,8 @@ package struct URITemplate: Sendable {
         while let open = rest.firstIndex(of: "{"), let close = rest[open...].firstIndex(of: "}") {
             if open > rest.startIndex { parts.append(.literal(Array(rest[..<open].utf8))) }
             let expression = rest[rest.index(after: open)..<close]
-            let isSimple = expression.first.map { $0.isLetter || $0.isNumber || $0 == "_" || $0 == "%" } == true && !expression.contains("*")
+            let isSimple =
+                expression.first.map { $0.isLetter || $0.isNumber || $0 == "_" || $0 == "%" } == true && !expression.contains("*")
             parts.append(isSimple ? .segment : .anything)
             rest = rest[rest.index(after: close)...]
         }
@@ -38,12 +39,10 @@ package struct URITemplate: Sendable {
             case .anything:
                 if let first = ends.min() { next.formUnion(first...text.count) }
             case .segment:
-                for end in ends {
-                    var offset = end
-                    while offset < text.count, !strictly || text[offset] != UInt8(ascii: "/") {
-                        offset += 1
-                        next.insert(offset)
-                    }
+                var isInside = false
+                for offset in text.indices {
+                    isInside = (isInside || ends.contains(offset)) && !(strictly && text[offset] == UInt8(ascii: "/"))
+                    if isInside { next.insert(offset + 1) }
                 }
             }
             if next.isEmpty { return false }
