@@ -95,6 +95,6 @@ extension Aggregator {
             timers: timers.count, downstreams: downstreams.count, replacements: replacements.count, early: early.count,
             unanswered: hosts.values.reduce(0) { $0 + $1.waiting.count + $1.batches.count }
                 + local.values.reduce(0) { $0 + $1.waiting.count },
-            callsInFlight: downstreams.values.reduce(0) { $0 + $1.machine.callsInFlight }, settledWaiters: settledWaiters.count)
+            callsInFlight: downstreams.values.reduce(0) { $0 + $1.machine.requestsInFlight }, settledWaiters: settledWaiters.count)
     }
 }
