@@ -271,7 +271,8 @@ extension Aggregator {
         let time = downstream.launchedAt.map { $0.duration(to: now) } ?? .zero
         downstream.startTime = time
         let revision = downstream.machine.introduction?.revision.rawValue ?? "?"
-        report(.info, "server '\(downstream.key)': ready after \(time.text) (MCP \(revision), lists \(downstream.features[.tools]?.count ?? 0) tools)")
+        let tools = downstream.features[.tools]?.count ?? 0
+        report(.info, "server '\(downstream.key)': ready after \(time.text) (MCP \(revision), lists \(tools) tools)")
         restoreSubscriptions(of: downstream)
         settled(downstream)
         sendQueue(of: downstream)

@@ -26,7 +26,8 @@ extension Aggregator {
         let params = message.places[.params].isPresent ? message.view(message.places[.params]) : nil
         let revision = downstream.machine.introduction?.revision ?? .newestHandshake
         guard host.machine.capabilities.known(in: revision).allows(method, params: params) else {
-            return answer(id, of: downstream, .methodNotFound, "The host, or this revision, does not support '\(method.rawValue)' of this kind")
+            return answer(
+                id, of: downstream, .methodNotFound, "The host, or this revision, does not support '\(method.rawValue)' of this kind")
         }
         let token = message.places[.metaProgressToken]
         let question = HostConnection.Question(
@@ -51,7 +52,8 @@ extension Aggregator {
     /// that is ready for it.
     private func hostToAsk(for downstream: Downstream) -> HostConnection? {
         let asking = downstream.machine.newestRequest.flatMap { hosts[$0.request.connection] }
-        return [asking].compactMap { $0 }.first { $0.machine.isOpen } ?? hosts.values.filter(\.machine.isOpen).min { $0.id.number < $1.id.number }
+        return [asking].compactMap { $0 }.first { $0.machine.isOpen }
+            ?? hosts.values.filter(\.machine.isOpen).min { $0.id.number < $1.id.number }
     }
 
     /// A host is ready: what servers asked before is put to it.
@@ -71,7 +73,9 @@ extension Aggregator {
 
     /// The host answered; the server that asked gets the answer under its own id.
     func forwardHostAnswer(_ message: Message, to number: Int, host: HostConnection) {
-        guard let question = host.questions.remove(number) else { return debug("ignored from the host: an answer to a question never asked") }
+        guard let question = host.questions.remove(number) else {
+            return debug("ignored from the host: an answer to a question never asked")
+        }
         guard let downstream = downstreams[question.downstream] else { return }
         downstream.questions[question.id] = nil
         downstream.machine.extendDeadlines(now: now)

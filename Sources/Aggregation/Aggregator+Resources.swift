@@ -193,7 +193,8 @@ extension Aggregator {
             guard let route = try? presentCatalog.route(.prompts, message.places[.refName], in: message) else {
                 if waitForServers(message, request, host: host) { return }
                 let asked = message.string(message.places[.refName]) ?? ""
-                return host.answer(request, line: Composition.error(id: request.id, .invalidParams, "Unknown prompt: \(asked)\(hintOfStarting)"))
+                return host.answer(
+                    request, line: Composition.error(id: request.id, .invalidParams, "Unknown prompt: \(asked)\(hintOfStarting)"))
             }
             name = route.nameJSON
             owner = downstreams[route.downstream]

@@ -1,7 +1,7 @@
-import MCPProtocol
 import FeatureCatalog
 import JSONRPC
 import Lifecycle
+import MCPProtocol
 import NIOCore
 import Transports
 

@@ -51,7 +51,8 @@ extension Aggregator {
         }
         local[id] = LocalRequests()
         hosts[id] = HostConnection(
-            id: id, output: .local(deliver), machine: HostProtocol(
+            id: id, output: .local(deliver),
+            machine: HostProtocol(
                 openedWith: .newestHandshake, capabilities: options.clientCapabilities ?? ClientCapabilities(), identity: identity))
         return id
     }

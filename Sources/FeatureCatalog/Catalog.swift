@@ -53,7 +53,8 @@ package struct Catalog: Sendable {
                 let offers = Self.offers(of: kind, from: sources)
                 let names =
                     switch kind {
-                    case .tools, .prompts: Self.prefixedNames(for: offers, style: style, keeping: known.contains(kind) ? previous[kind] : nil)
+                    case .tools, .prompts:
+                        Self.prefixedNames(for: offers, style: style, keeping: known.contains(kind) ? previous[kind] : nil)
                     case .resources, .templates: Self.uris(of: offers)
                     }
                 let entries = zip(names, offers).compactMap { name, offer in
