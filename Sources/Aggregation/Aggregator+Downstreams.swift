@@ -292,13 +292,19 @@ extension Aggregator {
 
     /// Reads a changed list again, at the pace the machine allows.
     func expectRelist(of downstream: Downstream) {
-        guard let due = downstream.machine.relistDue, timers[.relist(downstream.id)] == nil else { return }
+        // Whatever was due before: one list that changes all the time does not hold up the others.
+        guard let due = downstream.machine.relistDue else { return }
         set(.relist(downstream.id), after: max(.zero, now.duration(to: due)))
     }
 
     func readListAgain(of downstream: Downstream) {
-        for line in downstream.machine.relist(now: now) { downstream.child?.process.connection.send(line: line) }
+        let lines = downstream.machine.relist(now: now)
+        // Without room for a request there is no use in trying at once: the next answer of its makes some.
+        guard !lines.isEmpty else { return }
+        for line in lines { downstream.child?.process.connection.send(line: line) }
         expectExpiry(of: downstream, within: DownstreamProtocol.listTimeout)
+        // Another list may be due later.
+        expectRelist(of: downstream)
     }
 
     private func becameReady(_ downstream: Downstream) {
@@ -309,10 +315,8 @@ extension Aggregator {
         let time = downstream.launchedAt.map { $0.duration(to: now) } ?? .zero
         downstream.startTime = time
         let revision = downstream.machine.introduction?.revision.rawValue ?? "?"
-        report(
-            .info,
-            "server '\(downstream.key)': ready after \(time.text) (MCP \(revision), lists \(downstream.features[.tools]?.count ?? 0) tools)"
-        )
+        let tools = downstream.features[.tools]?.count ?? 0
+        report(.info, "server '\(downstream.key)': ready after \(time.text) (MCP \(revision), lists \(tools) tools)")
         restoreSubscriptions(of: downstream)
         settled(downstream)
         sendQueue(of: downstream)

@@ -31,8 +31,8 @@ package struct ClientCapabilities: Hashable, Sendable {
                 samplingTools = revision >= .v2025_11_25 && value["tools"]?.kind == .object
                 samplingContext = revision >= .v2025_11_25 && value["context"]?.kind == .object
             case "elicitation" where revision >= .v2025_06_18:
-                let url = value["url"]?.kind == .object
-                elicitationURL = revision >= .v2025_11_25 && url
+                let url = revision >= .v2025_11_25 && value["url"]?.kind == .object
+                elicitationURL = url
                 // An empty object means forms alone (2025-11-25, client/elicitation, "Capabilities").
                 elicitationForm = value["form"]?.kind == .object || !url
             case "extensions":
