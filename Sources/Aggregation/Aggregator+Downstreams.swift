@@ -176,6 +176,8 @@ extension Aggregator {
         case .taskEnded(let forwarded, let answer):
             forwardAnswer(answer, of: downstream, to: forwarded)
             retireIfIdle(downstream)
+        case .taskStatus: forwardTaskStatus(message, of: downstream)
+        case .lateProgress(let id): forwardTaskProgress(message, id, of: downstream)
         case .taskAsks(let id, let requests): taskAsks(id, requests, of: downstream)
         case .ask(let id, let method): ask(message, id, method, of: downstream)
         case .withdraw(let id): withdraw(id, message, of: downstream)
@@ -192,7 +194,7 @@ extension Aggregator {
         case .taskGoesOn(let id, let pause, let lines):
             for line in lines { connection.send(line: line) }
             followTask(id, of: downstream, after: pause)
-        case .answer, .progress, .log, .ask, .withdraw, .notify, .taskEnded, .taskAsks: break  // dealt with by who has the message
+        case .answer, .progress, .log, .ask, .withdraw, .notify, .taskEnded, .taskAsks, .taskStatus, .lateProgress: break  // dealt with by who has the message
         case .send(let lines):
             for line in lines { connection.send(line: line) }
             expectExpiry(of: downstream, within: DownstreamProtocol.listTimeout)
@@ -412,6 +414,7 @@ extension Aggregator {
         withdrawQuestions(of: downstream, reason: "the server that asked has ended")
         downstream.earlyQuestions = []
         downstream.taskQuestions = [:]
+        forgetTasks(of: downstream)
         downstream.elicitations = []
         let lost = downstream.machine.closed()
         if downstream.life.state != .stopped {

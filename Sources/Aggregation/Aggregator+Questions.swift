@@ -21,7 +21,7 @@ extension Aggregator {
         guard downstream.questions.count + downstream.earlyQuestions.count < Limits.questions else {
             return answer(id, of: downstream, .internalError, "More than \(Limits.questions) questions are waiting for their answers")
         }
-        let cause = cause ?? downstream.machine.newestRequest
+        let cause = cause ?? self.cause(of: message, at: downstream) ?? downstream.machine.newestRequest
         if let cause, cause.request.request.era == .stateless {
             guard let host = hosts[cause.request.request.connection] else {
                 return answer(id, of: downstream, .internalError, "The host is gone")
@@ -52,7 +52,11 @@ extension Aggregator {
         downstream.questions[id] = Downstream.OpenQuestion(
             host: host.id, place: .asked(number), method: method, hasCause: downstream.machine.requestsInFlight > 0)
         if method == .elicit, let elicitation = params?["elicitationId"]?.string { downstream.sawElicitation(elicitation) }
-        var message = message
+        // The host knows the task by our name, or not at all.
+        let task = cause?.request.followedTask.flatMap { id in
+            host.tasks.first { $0.value.downstream == downstream.id && $0.value.idJSON == id }?.key
+        }
+        var message = bridge.relatedTask(in: message, task.map(JSONString.encoded))
         if method == .elicit, let params, let older = Downlevel.elicitation(params, for: hostRevision) {
             var splice = Splice(message)
             splice.replace(.params, with: .bytes(older))

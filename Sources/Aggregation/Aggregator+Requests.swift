@@ -64,6 +64,14 @@ extension Aggregator {
             latest: downstream.config.maxTimeout.map { now.advanced(by: $0) })
         // One that asked for a task itself follows it itself.
         let wantsTask = message.places[.task].isPresent && host.knowsTasks(request)
+        if wantsTask, downstream.machine.introduction?.capabilities.tasks != true || era == .stateless {
+            let text = "Server '\(downstream.key)' cannot run this as a task"
+            return host.answer(request, line: Composition.error(id: request.id, .methodNotFound, text))
+        }
+        if case .task(let method) = purpose {
+            forwarded.followedTask = nameJSON
+            if method == .tasksResult { forwarded.idleTimeout = downstream.config.maxTimeout ?? Limits.taskWait }
+        }
         forwarded.runsAsTask = asTask && !wantsTask && downstream.machine.introduction?.capabilities.tasks == true
         guard let id = downstream.machine.forward(forwarded, now: now) else {
             return refuse(request, purpose, "Server '\(downstream.key)' has too many requests in flight")
@@ -75,7 +83,7 @@ extension Aggregator {
         if era == .handshake, request.envelope != nil { wantLogs(of: downstream, request) }
         connection.send(
             bridge.request(
-                message, id: id, name: nameJSON.map { (purpose == .complete ? .refName : .name, $0) },
+                message, id: id, name: nameJSON.map { (purpose.nameMember, $0) },
                 wantsProgress: forwarded.progressToken != nil, isStateless: request.era == .stateless,
                 envelope: era == .stateless ? host.envelope(for: request, withTasks: forwarded.runsAsTask) : nil, input: input,
                 runsAsTask: forwarded.runsAsTask, keepsTask: wantsTask))
@@ -168,6 +176,7 @@ extension Aggregator {
         if era == .stateless, forwarded.request.era == .handshake, message.kind == .result, message.places[.resultType].isPresent {
             switch message.string(message.places[.resultType]) {
             case "complete": break
+            case "task" where forwarded.runsAsTask: break
             case "input_required": return fetchInput(message, of: downstream, forwarded, host: host)
             case let type:
                 let text = "Server '\(downstream.key)' answered with a result of the unknown type '\(type ?? "")'"
@@ -180,7 +189,10 @@ extension Aggregator {
         }
         var message = message
         switch forwarded.purpose {
-        case .tool, .prompt, .complete, .task: break
+        case .tool where forwarded.task != nil: message = bridge.relatedTask(in: message, nil)
+        case .tool: message = withTaskNamed(message, of: downstream, forwarded, host: host)
+        case .task(let method): message = withTaskRenamed(message, method, of: downstream, host: host)
+        case .prompt, .complete: break
         case .read:
             guard let answer = answerOfRead(message, forwarded, host: host) else { return }
             message = answer
@@ -350,5 +362,16 @@ extension Aggregator {
         let text = "\(error["message"]?.string ?? "The server wants something visited first"): \(urls.joined(separator: " "))"
         let line = Composition.error(id: message.id, .internalError, text)
         return (try? Message(scanning: line)) ?? message
+    }
+}
+
+extension ForwardedRequest.Purpose {
+    /// Where a request of this kind says what it is about.
+    fileprivate var nameMember: Message.Member {
+        switch self {
+        case .complete: .refName
+        case .task: .taskID
+        case .tool, .prompt, .read, .subscribe, .unsubscribe: .name
+        }
     }
 }

@@ -6,6 +6,15 @@ import NIOCore
 import OrderedCollections
 import Transports
 
+/// A task that a host follows itself.
+struct RelayedTask {
+    var downstream: DownstreamID
+    /// What the server calls it: JSON text.
+    var idJSON: String
+    /// Our id of the call that it came from, which is its progress token, and the host's token for that.
+    var progress: (id: Int, token: String)?
+}
+
 // Tasks: calls that go on at their server behind the request that began them.
 //
 // A host that knows nothing of them, or of those of the server's era, gets the result of its call when the task has come to it.
@@ -66,5 +75,109 @@ extension Aggregator {
         guard let required, required.members.count == 1, let extensions = required["extensions"]?.members else { return false }
         return extensions.count == 1 && extensions.first?.name == Extension.tasks
             && forwarded.request.envelope?.capabilities.tasks != true
+    }
+
+    // MARK: Tasks that the host follows
+
+    /// Sends a request about a task to the task's server.
+    func forwardTask(_ method: Method, _ message: Message, _ request: HostRequest, host: HostConnection) {
+        let name = message.string(message.places[.taskID]) ?? ""
+        guard let task = host.tasks[name], let downstream = downstreams[task.downstream], downstream.life.isReady else {
+            return host.answer(request, line: Composition.error(id: request.id, .invalidParams, "Unknown task: \(name)"))
+        }
+        deliver(message, request, .task(method), to: downstream, as: task.idJSON, host: host)
+    }
+
+    /// The task of a call that a host wanted as a task, under our name.
+    func withTaskNamed(_ message: Message, of downstream: Downstream, _ forwarded: ForwardedRequest, host: HostConnection) -> Message {
+        guard message.kind == .result, forwarded.purpose == .tool, !forwarded.runsAsTask else { return message }
+        let result = message.view(message.places[.result])
+        let id: JSONView?
+        switch forwarded.request.era {
+        case .handshake: id = host.knowsTasks(forwarded.request) ? result["task"]?["taskId"] : nil
+        case .stateless: id = message.string(message.places[.resultType]) == "task" ? result["taskId"] : nil
+        }
+        guard let id, id.kind == .string else { return message }
+        var task = RelayedTask(downstream: downstream.id, idJSON: id.jsonText)
+        if let number = message.integerID, let token = forwarded.progressToken { task.progress = (number, token) }
+        let name = JSONString.encoded(host.name(task))
+        var splice = Splice(message)
+        if forwarded.request.era == .stateless {
+            splice.replace(.taskID, with: .json(name))
+        } else {
+            let rewritten = JSONWriter.object { writer in
+                for (member, value) in result.members {
+                    guard member == "task" else {
+                        writer.member(member, json: value.json)
+                        continue
+                    }
+                    writer.object(member) { task in
+                        for (member, value) in value.members {
+                            member == "taskId" ? task.member(member, json: name) : task.member(member, json: value.json)
+                        }
+                    }
+                }
+            }
+            splice.replace(.result, with: .bytes(rewritten))
+        }
+        return (try? Message(scanning: splice.bytes)) ?? message
+    }
+
+    /// The answer to a request about a task, under our name.
+    func withTaskRenamed(_ message: Message, _ method: Method, of downstream: Downstream, host: HostConnection) -> Message {
+        guard message.kind == .result else { return message }
+        if method == .tasksResult {
+            let id = message.view(message.places[.meta])[MetaKey.relatedTask]?["taskId"]?.jsonText
+            let name = id.flatMap { id in ourName(of: id, at: downstream, host: host) }
+            if let name { host.tasks[name]?.progress = nil }
+            return bridge.relatedTask(in: message, name.map(JSONString.encoded))
+        }
+        guard message.places[.taskID].isPresent,
+            let name = ourName(of: message.text(message.places[.taskID]), at: downstream, host: host)
+        else { return message }
+        var splice = Splice(message)
+        splice.replace(.taskID, with: .json(JSONString.encoded(name)))
+        return (try? Message(scanning: splice.bytes)) ?? message
+    }
+
+    private func ourName(of idJSON: String, at downstream: Downstream, host: HostConnection) -> String? {
+        host.tasks.first { $0.value.downstream == downstream.id && $0.value.idJSON == idJSON }?.key
+    }
+
+    /// Tells the host whose task it is.
+    func forwardTaskStatus(_ message: Message, of downstream: Downstream) {
+        let id = message.text(message.places[.taskID])
+        for host in hosts.values where host.machine.isOpen {
+            guard let name = ourName(of: id, at: downstream, host: host) else { continue }
+            var splice = Splice(message)
+            splice.replace(.taskID, with: .json(JSONString.encoded(name)))
+            return host.send(splice)
+        }
+        debug("server '\(downstream.key)': told of a task that no host follows")
+    }
+
+    /// The token of a call lives as long as the task that the call became (2025-11-25, basic/utilities/tasks, "Progress").
+    func forwardTaskProgress(_ message: Message, _ id: Int, of downstream: Downstream) {
+        for host in hosts.values {
+            guard let task = host.tasks.values.first(where: { $0.downstream == downstream.id && $0.progress?.id == id }),
+                let token = task.progress?.token
+            else { continue }
+            var splice = Splice(message)
+            splice.replace(.progressToken, with: .json(token))
+            return host.send(splice)
+        }
+        debug("server '\(downstream.key)': told of the progress of nothing that is in flight")
+    }
+
+    /// Which request a question is about, if the server says by which task: one that we follow, or whose result a host waits for.
+    func cause(of question: Message, at downstream: Downstream) -> (id: Int, request: ForwardedRequest)? {
+        guard question.places[.meta].isPresent else { return nil }
+        guard let id = question.view(question.places[.meta])[MetaKey.relatedTask]?["taskId"]?.jsonText else { return nil }
+        return downstream.machine.forwarded.first { $0.request.task?.id == id || $0.request.followedTask == id }
+    }
+
+    /// The connection that they live on is gone.
+    func forgetTasks(of downstream: Downstream) {
+        for host in hosts.values where !host.tasks.isEmpty { host.tasks.removeAll { $0.value.downstream == downstream.id } }
     }
 }

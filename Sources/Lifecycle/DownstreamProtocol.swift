@@ -54,6 +54,10 @@ package struct DownstreamProtocol: Sendable {
         case answer(ForwardedRequest)
         /// The message is progress of this request, for which the host has a token.
         case progress(ForwardedRequest, token: String)
+        /// The message is progress under the token of a request that was answered: perhaps with a task.
+        case lateProgress(Int)
+        /// The message tells how a task is.
+        case taskStatus
         /// The message is a log message of the server.
         case log
         /// The message answers this request, but under an id of another type.
@@ -545,7 +549,9 @@ package struct DownstreamProtocol: Sendable {
         switch message.method {
         case .progress:
             // The token we gave it is our id of the request.
-            guard let id = message.integer(message.places[.progressToken]), case .forwarded(let request, _) = requests[id] else {
+            let id = message.integer(message.places[.progressToken])
+            guard let id, case .forwarded(let request, _) = requests[id] else {
+                if let id, requests.wasUsed(id) { return .lateProgress(id) }
                 return .ignore("progress of nothing that is in flight")
             }
             requests[id] = .forwarded(request, deadline: request.deadline(from: now))
@@ -561,6 +567,7 @@ package struct DownstreamProtocol: Sendable {
             }
             return .withdraw(id)
         case .acknowledged: return acknowledged(message)
+        case .taskStatus: return .taskStatus
         case .toolsListChanged: return changed([.tools], now: now)
         case .promptsListChanged: return changed([.prompts], now: now)
         case .resourcesListChanged: return changed([.resources, .templates], now: now)

@@ -209,6 +209,26 @@ package struct EraBridge: Sendable {
         }
     }
 
+    // MARK: Tasks
+
+    /// A message whose `_meta` names a task, with the task's name on the next hop.
+    /// - Parameter task: JSON text; `nil` for a host that knows nothing of the task.
+    package func relatedTask(in message: Message, _ task: String?) -> Message {
+        let meta = message.view(message.places[.meta])
+        guard meta.members.contains(where: { $0.name == MetaKey.relatedTask }) else { return message }
+        var splice = Splice(message)
+        if task == nil, meta.members.count == 1 {
+            splice.remove(.meta)
+        } else {
+            let rewritten = JSONWriter.object { writer in
+                for (name, value) in meta.members where name != MetaKey.relatedTask { writer.member(name, json: value.json) }
+                if let task { writer.object(MetaKey.relatedTask) { $0.member("taskId", json: task) } }
+            }
+            splice.replace(.meta, with: .bytes(rewritten))
+        }
+        return (try? Message(scanning: splice.bytes)) ?? message
+    }
+
     // MARK: Errors, to a host
 
     /// A server's error in terms of the host's hop: some codes say something of the connection they come over, and others exist in
