@@ -72,6 +72,7 @@ extension Aggregator {
             forwarded.followedTask = nameJSON
             if method == .tasksResult { forwarded.idleTimeout = downstream.config.maxTimeout ?? Limits.taskWait }
         }
+        forwarded.wantsTask = wantsTask
         forwarded.runsAsTask = asTask && !wantsTask && downstream.machine.introduction?.capabilities.tasks == true
         guard let id = downstream.machine.forward(forwarded, now: now) else {
             return refuse(request, purpose, "Server '\(downstream.key)' has too many requests in flight")

@@ -91,11 +91,12 @@ extension Aggregator {
     /// The task of a call that a host wanted as a task, under our name.
     func withTaskNamed(_ message: Message, of downstream: Downstream, _ forwarded: ForwardedRequest, host: HostConnection) -> Message {
         guard message.kind == .result, forwarded.purpose == .tool, !forwarded.runsAsTask else { return message }
+        // Only what can be a task is looked into.
         let result = message.view(message.places[.result])
         let id: JSONView?
         switch forwarded.request.era {
-        case .handshake: id = host.knowsTasks(forwarded.request) ? result["task"]?["taskId"] : nil
-        case .stateless: id = message.string(message.places[.resultType]) == "task" ? result["taskId"] : nil
+        case .handshake: id = forwarded.wantsTask ? result["task"]?["taskId"] : nil
+        case .stateless: id = message.places[.taskID].isPresent ? message.view(message.places[.taskID]) : nil
         }
         guard let id, id.kind == .string else { return message }
         var task = RelayedTask(downstream: downstream.id, idJSON: id.jsonText)

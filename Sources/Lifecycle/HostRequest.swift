@@ -65,6 +65,8 @@ package struct ForwardedRequest: Sendable {
     package var latest: Instant?
     /// We asked for a task, for a host that knows nothing of it: what the server answers is followed to its result.
     package var runsAsTask = false
+    /// The host asked for a task, which it follows itself.
+    package var wantsTask = false
     /// The task that it is about, as the server calls it: JSON text.
     package var followedTask: String?
     /// The task that it became.
