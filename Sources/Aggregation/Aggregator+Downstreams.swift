@@ -175,6 +175,7 @@ extension Aggregator {
         case .log: forwardLog(message, of: downstream)
         case .taskEnded(let forwarded, let answer):
             forwardAnswer(answer, of: downstream, to: forwarded)
+            forgetQuestionsOfEndedTasks(at: downstream)
             retireIfIdle(downstream)
         case .taskStatus: forwardTaskStatus(message, of: downstream)
         case .lateProgress(let id): forwardTaskProgress(message, id, of: downstream)

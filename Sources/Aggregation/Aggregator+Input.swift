@@ -90,16 +90,15 @@ extension Aggregator {
     {
         guard let params else { return nil }
         let isURL = method == .elicit && params["mode"]?.string == "url"
-        let rewritten = JSONWriter.object { writer in
-            for (name, value) in params.members where !(name == "elicitationId" && isURL) {
-                if name == "message", method == .elicit {
-                    writer.member(name, labelled(value.string ?? "", downstream))
-                } else {
+        var rewritten = EraBridge.labelled(params, of: method, downstream.key)
+        if isURL {
+            rewritten = JSONWriter.object { writer in
+                for (name, value) in JSONView.whole(rewritten).members where name != "elicitationId" {
                     writer.member(name, json: value.json)
                 }
+                // Required there. Nothing will follow under it: the next try tells the outcome.
+                writer.member("elicitationId", "mcpagg-\(host.id.number)-\(id)")
             }
-            // Required there. Nothing will follow under it: the next try tells the outcome.
-            if isURL { writer.member("elicitationId", "mcpagg-\(host.id.number)-\(id)") }
         }
         guard method == .elicit, !isURL, let revision = host.machine.revision else { return rewritten }
         return Downlevel.elicitation(JSONView.whole(rewritten), for: revision) ?? rewritten

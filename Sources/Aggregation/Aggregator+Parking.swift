@@ -105,11 +105,10 @@ extension Aggregator {
 
     /// Without what only the handshake era has: nothing will follow under an `elicitationId`.
     private func statelessParams(_ params: JSONView?, _ method: Method, of downstream: Downstream) -> ByteBuffer {
-        JSONWriter.object { writer in
+        let stripped = JSONWriter.object { writer in
             for (name, value) in params?.members ?? [] {
                 switch name {
                 case "elicitationId", "task": break
-                case "message" where method == .elicit: writer.member(name, labelled(value.string ?? "", downstream))
                 case "_meta":
                     let kept = value.members.filter { !MetaKey.hopByHop.contains($0.name) }
                     if !kept.isEmpty { writer.object(name) { meta in for (name, value) in kept { meta.member(name, json: value.json) } } }
@@ -117,6 +116,7 @@ extension Aggregator {
                 }
             }
         }
+        return EraBridge.labelled(JSONView.whole(stripped), of: method, downstream.key)
     }
 
     // MARK: The host is asked
@@ -244,6 +244,7 @@ extension Aggregator {
         settleQuestions(of: downstream, in: parking, reason: reason)
         guard let number = call.number, let forwarded = downstream.machine.abandon(number) else { return }
         cancelTask(of: forwarded, at: downstream)
+        forgetQuestionsOfEndedTasks(at: downstream)
         debug("server '\(downstream.key)': a parked call is given up: \(reason)")
         downstream.child?.process.connection.send(line: DownstreamProtocol.cancellation(of: number, reason: reason))
         retireIfIdle(downstream)
@@ -276,7 +277,7 @@ extension Aggregator {
 
     /// What its server still wants to know nobody will answer.
     private func settleQuestions(of downstream: Downstream, in parking: ParkingID, reason: String) {
-        withdrawQuestions(of: downstream, reason: reason) { question in
+        withdrawQuestions(of: downstream, reason: reason) { _, question in
             if case .parked(parking, _) = question.place { true } else { false }
         }
     }

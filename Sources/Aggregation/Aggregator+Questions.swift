@@ -57,22 +57,18 @@ extension Aggregator {
             host.tasks.first { $0.value.downstream == downstream.id && $0.value.idJSON == id }?.key
         }
         var message = bridge.relatedTask(in: message, task.map(JSONString.encoded))
-        if method == .elicit, let params, let older = Downlevel.elicitation(params, for: hostRevision) {
+        if method != .rootsList, message.places[.params].isPresent {
+            let params = JSONView.whole(EraBridge.labelled(message.view(message.places[.params]), of: method, downstream.key))
+            let older = method == .elicit ? Downlevel.elicitation(params, for: hostRevision) : nil
             var splice = Splice(message)
-            splice.replace(.params, with: .bytes(older))
+            splice.replace(.params, with: .bytes(older ?? params.json))
             message = (try? Message(scanning: splice.bytes)) ?? message
         }
         var splice = Splice(message)
         splice.replace(.id, with: .integer(number))
         splice.replace(.metaProgressToken, with: .integer(number))
-        if method == .elicit, let text = message.string(message.places[.message]) {
-            splice.replace(.message, with: .json(JSONString.encoded(labelled(text, downstream))))
-        }
         host.send(splice)
     }
-
-    /// The person sees one server, us: the text says which one asks.
-    func labelled(_ text: String, _ downstream: Downstream) -> String { EraBridge.labelled(text, downstream.key) }
 
     /// A server on stdio does not say for which of its requests it asks: the newest is the likeliest. Without one, any host will do
     /// that is ready for it.
@@ -154,14 +150,14 @@ extension Aggregator {
     func withdrawOrphanedQuestions(of downstream: Downstream) {
         guard downstream.machine.requestsInFlight == 0 else { return }
         // What it asked on its own account, roots at its start for example, was never about a request.
-        withdrawQuestions(of: downstream, reason: "the request that led to this question is over", where: \.hasCause)
+        withdrawQuestions(of: downstream, reason: "the request that led to this question is over", where: { $1.hasCause })
     }
 
     /// Nobody answers its questions any more.
     func withdrawQuestions(
-        of downstream: Downstream, reason: String, where isMeant: (Downstream.OpenQuestion) -> Bool = { _ in true }
+        of downstream: Downstream, reason: String, where isMeant: (RequestID, Downstream.OpenQuestion) -> Bool = { _, _ in true }
     ) {
-        for (id, open) in downstream.questions where isMeant(open) {
+        for (id, open) in downstream.questions where isMeant(id, open) {
             downstream.questions[id] = nil
             guard let host = hosts[open.host] else { continue }
             switch open.place {

@@ -272,6 +272,7 @@ extension Aggregator {
                 downstream.child?.process.connection.send(line: line)
             }
             withdrawOrphanedQuestions(of: downstream)
+            forgetQuestionsOfEndedTasks(at: downstream)
             retireIfIdle(downstream)
         case .input: withdrawInput(id, host: host, reason: "the request that led to this question is over")
         case .listening: forgetListen(id, host: host)
@@ -311,6 +312,7 @@ extension Aggregator {
                 """)
         }
         withdrawOrphanedQuestions(of: downstream)
+        forgetQuestionsOfEndedTasks(at: downstream)
         retireIfIdle(downstream)
         expectRelist(of: downstream)
         guard let next = downstream.machine.nextDeadline else { return }

@@ -66,6 +66,15 @@ extension Aggregator {
         downstream.child?.process.connection.send(line: line)
     }
 
+    /// Nobody needs to know any more what tasks wanted to know that are over.
+    func forgetQuestionsOfEndedTasks(at downstream: Downstream) {
+        guard !downstream.taskQuestions.isEmpty else { return }
+        let tasks = Set(downstream.machine.forwarded.map(\.id))
+        let orphaned = downstream.taskQuestions.filter { !tasks.contains($0.value.task) }.keys
+        withdrawQuestions(of: downstream, reason: "the task that asked is over") { id, _ in orphaned.contains(id) }
+        for id in orphaned { downstream.taskQuestions[id] = nil }
+    }
+
     /// The server answers this call only to who can follow a task: we can.
     func needsTask(_ message: Message, _ forwarded: ForwardedRequest) -> Bool {
         guard message.kind == .error, !forwarded.runsAsTask, forwarded.purpose == .tool else { return false }

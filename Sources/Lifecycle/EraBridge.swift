@@ -130,33 +130,49 @@ package struct EraBridge: Sendable {
         return try? Message(scanning: splice.bytes)
     }
 
-    /// The person sees one server, us: the texts of elicitations say which one asks.
+    /// What a stateless server asks for, with its name to it.
     private func labelled(_ requests: JSONView, _ label: String) -> ByteBuffer {
         JSONWriter.object { entries in
             for (key, entry) in requests.members {
-                guard entry["method"]?.string == Method.elicit.rawValue else {
+                guard let method = entry["method"]?.string.flatMap(Method.init(rawValue:)), let params = entry["params"] else {
                     entries.member(key, json: entry.json)
                     continue
                 }
                 entries.object(key) { writer in
-                    for (name, value) in entry.members where name != "params" { writer.member(name, json: value.json) }
-                    guard let params = entry["params"] else { return }
-                    writer.object("params") { writer in
-                        for (name, value) in params.members {
-                            if name == "message", let text = value.string {
-                                writer.member(name, Self.labelled(text, label))
-                            } else {
-                                writer.member(name, json: value.json)
-                            }
-                        }
+                    for (name, value) in entry.members {
+                        writer.member(name, json: name == "params" ? Self.labelled(params, of: method, label) : value.json)
                     }
                 }
             }
         }
     }
 
-    /// A text for the person, with the name of the server it is from.
-    package static func labelled(_ text: String, _ label: String) -> String { "[\(label)] \(text)" }
+    /// The key of `_meta` under which a host finds the name of the server that asks for a sample.
+    private static let serverKey = "dev.mcpagg/server"
+
+    /// The host sees one server, us: the text of an elicitation, and `_meta` of a request for a sample, say which one asks.
+    /// - Parameters:
+    ///   - params: of the question.
+    ///   - label: the server's name.
+    package static func labelled(_ params: JSONView, of method: Method, _ label: String) -> ByteBuffer {
+        JSONWriter.object { writer in
+            var hasMeta = false
+            for (name, value) in params.members {
+                switch name {
+                case "message" where method == .elicit && value.kind == .string:
+                    writer.member(name, "[\(label)] \(value.string ?? "")")
+                case "_meta" where method == .sample && value.kind == .object:
+                    hasMeta = true
+                    writer.object(name) { meta in
+                        for (name, value) in value.members where name != Self.serverKey { meta.member(name, json: value.json) }
+                        meta.member(Self.serverKey, label)
+                    }
+                default: writer.member(name, json: value.json)
+                }
+            }
+            if method == .sample, !hasMeta, params["_meta"] == nil { writer.object("_meta") { $0.member(Self.serverKey, label) } }
+        }
+    }
 
     /// With our name for the server's in `_meta`.
     private func stamped(_ splice: Splice, _ message: Message) -> Splice {
