@@ -241,12 +241,14 @@ extension Aggregator {
         cancel(.parked(host.id, parking))
         cancel(.ask(host.id, parking))
         guard let call = host.parked.removeValue(forKey: parking), let downstream = downstreams[call.downstream] else { return }
+        // First, or the answers to its questions would be taken for a reason to go on.
+        if let number = call.number, let forwarded = downstream.machine.abandon(number) {
+            debug("server '\(downstream.key)': a parked call is given up: \(reason)")
+            downstream.child?.process.connection.send(line: DownstreamProtocol.cancellation(of: number, reason: reason))
+            cancelTask(of: forwarded, at: downstream)
+        }
         settleQuestions(of: downstream, in: parking, reason: reason)
-        guard let number = call.number, let forwarded = downstream.machine.abandon(number) else { return }
-        cancelTask(of: forwarded, at: downstream)
         forgetQuestionsOfEndedTasks(at: downstream)
-        debug("server '\(downstream.key)': a parked call is given up: \(reason)")
-        downstream.child?.process.connection.send(line: DownstreamProtocol.cancellation(of: number, reason: reason))
         retireIfIdle(downstream)
     }
 

@@ -262,7 +262,6 @@ extension Aggregator {
             guard let downstream = downstreams[downstreamID], let forwarded = downstream.machine.abandon(number) else { break }
             request = forwarded.request
             cancelTask(of: forwarded, at: downstream)
-            if let parking = request.parking { endParking(parking, host: host, reason: "the request was cancelled") }
             if let notice {
                 var splice = Splice(notice)
                 splice.replace(.requestID, with: .integer(number))
@@ -271,6 +270,8 @@ extension Aggregator {
                 let line = DownstreamProtocol.cancellation(of: number, reason: "the host started a new session")
                 downstream.child?.process.connection.send(line: line)
             }
+            // After the cancellation: the answers to its questions are not to be taken for a reason to go on.
+            if let parking = request.parking { endParking(parking, host: host, reason: "the request was cancelled") }
             withdrawOrphanedQuestions(of: downstream)
             forgetQuestionsOfEndedTasks(at: downstream)
             retireIfIdle(downstream)
