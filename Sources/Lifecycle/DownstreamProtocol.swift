@@ -35,13 +35,13 @@ package struct DownstreamProtocol: Sendable {
         case preferring(Revision.Era)
         case only(Revision.Era)
 
-        fileprivate var first: Revision.Era {
+        var first: Revision.Era {
             switch self {
             case .preferring(let era), .only(let era): era
             }
         }
 
-        fileprivate func allows(_ era: Revision.Era) -> Bool { self != .only(era == .stateless ? .handshake : .stateless) }
+        func allows(_ era: Revision.Era) -> Bool { self != .only(era == .stateless ? .handshake : .stateless) }
     }
 
     package enum Action: Sendable {
@@ -86,7 +86,7 @@ package struct DownstreamProtocol: Sendable {
         case ignore(String)
     }
 
-    private enum Waiting: Sendable {
+    enum Waiting: Sendable {
         case initialize
         case discover
         /// `subscriptions/listen`, which is answered when the server stops telling of changes.
@@ -102,25 +102,25 @@ package struct DownstreamProtocol: Sendable {
     /// How long one page of a list may take. The first lists are bounded by the server's start-up time as well.
     package static let listTimeout = Duration.seconds(30)
 
-    package private(set) var phase = Phase.idle
-    package private(set) var introduction: Introduction?
+    package internal(set) var phase = Phase.idle
+    package internal(set) var introduction: Introduction?
     /// Of the connection, once it is agreed on.
     package var era: Revision.Era? { introduction?.revision.era }
     /// Answers that came after their request was cancelled or given up.
     package private(set) var lateAnswers = 0
-    private var requests = RequestTable<Waiting>()
-    private var readers: [FeatureKind: ListReader] = [:]
-    private var choice = EraChoice.preferring(.handshake)
-    private var capabilities = ClientCapabilities()
-    private var discoveries = 0
+    var requests = RequestTable<Waiting>()
+    var readers: [FeatureKind: ListReader] = [:]
+    var choice = EraChoice.preferring(.handshake)
+    var capabilities = ClientCapabilities()
+    var discoveries = 0
     /// What `initialize` was refused with.
-    private var refusal: String?
+    var refusal: String?
     /// The `subscriptions/listen` asked for last, and the one before it, which is ended as soon as the server has acknowledged this.
-    private var listening: (id: Int, filter: SubscriptionFilter)?
-    private var overtaken: Int?
+    var listening: (id: Int, filter: SubscriptionFilter)?
+    var overtaken: Int?
     /// What the host last set, or wants set as soon as we may.
     package private(set) var level: LogLevel?
-    private let identity: Implementation
+    let identity: Implementation
 
     package init(identity: Implementation, level: LogLevel?) {
         self.identity = identity
@@ -164,43 +164,8 @@ package struct DownstreamProtocol: Sendable {
 
     // MARK: What we send
 
-    /// The connection is open: the `initialize` or `server/discover` to send.
-    /// - Parameter capabilities: what hosts can do for the server.
-    package mutating func opened(_ capabilities: ClientCapabilities, era: EraChoice = .preferring(.handshake)) -> ByteBuffer? {
-        guard phase == .idle else { return nil }
-        self.capabilities = capabilities
-        choice = era
-        return choice.first == .handshake ? initialize() : discover()
-    }
-
-    private mutating func discover() -> ByteBuffer? {
-        guard let id = requests.insert(.discover) else { return nil }
-        discoveries += 1
-        phase = .discovering
-        return request(id, .discover, era: .stateless)
-    }
-
-    private mutating func initialize() -> ByteBuffer? {
-        guard let id = requests.insert(.initialize) else { return nil }
-        phase = .initializing
-        let params = JSONWriter.object { params in
-            params.member("protocolVersion", Revision.newestHandshake.rawValue)
-            params.object("capabilities") { capabilities.write(to: &$0) }
-            params.member("clientInfo", json: identity.json)
-        }
-        return Composition.request(id: id, .initialize, params: params)
-    }
-
-    /// The server is silent though it was asked what it speaks: many older servers wait for `initialize`.
-    /// - Returns: that, if it is to be tried.
-    package mutating func discoveryTimedOut() -> ByteBuffer? {
-        guard phase == .discovering, choice.allows(.handshake), refusal == nil else { return nil }
-        for (id, waiting) in Array(requests.entries) { if case .discover = waiting { _ = requests.remove(id) } }
-        return initialize()
-    }
-
     /// A request of our own.
-    private func request(
+    func request(
         _ id: Int, _ method: Method, era: Revision.Era? = nil, _ members: ((inout JSONWriter) -> Void)? = nil
     ) -> ByteBuffer {
         guard era ?? self.era == .stateless else {
@@ -238,61 +203,6 @@ package struct DownstreamProtocol: Sendable {
     /// A request of our own, whose answer only matters if it is a refusal.
     package mutating func ask(_ method: Method, _ members: @escaping (inout JSONWriter) -> Void) -> ByteBuffer? {
         requests.insert(.own(method)).map { request($0, method, members) }
-    }
-
-    /// Opens the stream on which a stateless server tells of changes, or another one in its place: what it tells of cannot be changed.
-    /// - Parameter uris: resources that hosts want to hear of.
-    package mutating func listen(to uris: [String]) -> [ByteBuffer] {
-        guard era == .stateless, let capabilities = introduction?.capabilities else { return [] }
-        var filter = SubscriptionFilter()
-        filter.kinds = capabilities.announced.intersection(capabilities.listed)
-        filter.uris = uris
-        guard listening?.filter != filter else { return [] }
-        var messages: [ByteBuffer] = []
-        if filter.isEmpty {
-            guard let old = listening else { return [] }
-            listening = nil
-            _ = requests.remove(old.id)
-            return [Self.cancellation(of: old.id, reason: "nothing is to be told any more")]
-        }
-        guard let id = requests.insert(.listen) else { return [] }
-        messages.append(request(id, .listen) { params in params.object("notifications") { filter.write(to: &$0) } })
-        // One that was never acknowledged is ended at once; the one before it still tells.
-        if let old = listening?.id {
-            if let older = overtaken {
-                _ = requests.remove(old)
-                messages.append(Self.cancellation(of: old, reason: "overtaken"))
-                overtaken = older
-            } else {
-                overtaken = old
-            }
-        }
-        listening = (id, filter)
-        return messages
-    }
-
-    /// The server tells of changes under this id now.
-    private mutating func acknowledged(_ message: Message) -> Action {
-        let id = message.view(message.places[.meta])[MetaKey.subscriptionID]?.integer
-        guard let id, id == listening?.id else { return .ignore("an acknowledgement of something it was not asked for") }
-        guard let old = overtaken else { return .ignore("its acknowledgement") }
-        overtaken = nil
-        _ = requests.remove(old)
-        return .send([Self.cancellation(of: old, reason: "another subscription has taken its place")])
-    }
-
-    /// The server ended what it told of changes on.
-    private mutating func listenEnded(_ id: Int, refusal: String?) -> Action {
-        if overtaken == id { overtaken = nil }
-        guard listening?.id == id else { return .ignore("the end of an overtaken subscription") }
-        if let refusal {
-            // It stays as it is: asked again, the server would say so again.
-            return .ignore("its refusal of 'subscriptions/listen': \(refusal)")
-        }
-        listening = nil
-        // What changes until it tells again is not to be missed.
-        for kind in readers.keys { readers[kind]?.changed() }
-        return .listenEnded
     }
 
     /// The notification that tells the server we gave up on a request of ours.
@@ -359,181 +269,6 @@ package struct DownstreamProtocol: Sendable {
         }
     }
 
-    // MARK: Tasks that we follow
-
-    /// How long to wait before each look at a task, if its server does not say, and within which bounds it may.
-    private static let taskPause = Duration.seconds(1)
-    private static let taskPauses = Duration.milliseconds(50)...Duration.seconds(60)
-
-    /// The request of this id stays in flight until its task is over.
-    private mutating func taskBegan(_ id: Int, _ message: Message, now: Instant) -> Action? {
-        guard case .forwarded(var request, _) = requests[id], request.runsAsTask, request.task == nil, message.kind == .result else {
-            return nil
-        }
-        let result = message.view(message.places[.result])
-        let task = era == .handshake ? result["task"] : result["resultType"]?.string == "task" ? result : nil
-        guard let task, let name = task["taskId"], name.kind == .string else { return nil }
-        let asked = task[era == .handshake ? "pollInterval" : "pollIntervalMs"]?.integer.map { Duration.milliseconds($0) }
-        let pause = min(max(asked ?? Self.taskPause, Self.taskPauses.lowerBound), Self.taskPauses.upperBound)
-        request.task = ForwardedRequest.TaskRun(id: name.jsonText, pause: pause)
-        requests[id] = .forwarded(request, deadline: request.deadline(from: now))
-        return .taskGoesOn(id, pause: pause, then: [])
-    }
-
-    /// - Returns: the request that asks how the task of this request is; `nil` if it is over.
-    package mutating func pollTask(_ id: Int) -> ByteBuffer? { askTask(of: id, .tasksGet) }
-
-    private mutating func askTask(of id: Int, _ method: Method) -> ByteBuffer? {
-        guard case .forwarded(let request, _) = requests[id], let task = request.task else { return nil }
-        return requests.insert(.task(of: id, method)).map { taskRequest($0, method, task) }
-    }
-
-    private func taskRequest(
-        _ id: Int, _ method: Method, _ task: ForwardedRequest.TaskRun, _ members: (inout JSONWriter) -> Void = { _ in }
-    ) -> ByteBuffer {
-        let params = JSONWriter.object { params in
-            params.member("taskId", json: task.id)
-            members(&params)
-            guard era == .stateless else { return }
-            var capabilities = ClientCapabilities()
-            capabilities.tasks = true
-            params.object("_meta") { $0.envelope(Envelope(capabilities: capabilities), from: identity) }
-        }
-        return Composition.request(id: id, method, params: params)
-    }
-
-    /// - Returns: the request that ends the task at its server.
-    package mutating func cancelTask(_ task: ForwardedRequest.TaskRun) -> ByteBuffer? {
-        requests.insert(.own(.tasksCancel)).map { taskRequest($0, .tasksCancel, task) }
-    }
-
-    /// - Returns: the request that tells a stateless server what its task wanted to know.
-    package mutating func updateTask(of id: Int, key: String, _ response: ByteBuffer) -> ByteBuffer? {
-        guard case .forwarded(let request, _) = requests[id], let task = request.task else { return nil }
-        return requests.insert(.own(.tasksUpdate)).map { own in
-            taskRequest(own, .tasksUpdate, task) { params in params.object("inputResponses") { $0.member(key, json: response) } }
-        }
-    }
-
-    private mutating func taskAnswered(_ id: Int, _ method: Method, _ message: Message, now: Instant) -> Action {
-        guard case .forwarded(var request, _) = requests[id], let task = request.task else { return .late }
-        func over(_ answer: Message) -> Action {
-            _ = requests.remove(id)
-            return .taskEnded(request, answer)
-        }
-        if method == .tasksResult { return over(message) }
-        guard message.kind == .result else {
-            return task.awaitsResult ? .taskGoesOn(id, pause: task.pause, then: []) : over(message)
-        }
-        // A sign of life.
-        requests[id] = .forwarded(request, deadline: request.deadline(from: now))
-        let result = message.view(message.places[.result])
-        let status = result["status"]?.string
-        if era == .handshake {
-            guard status != "working", !task.awaitsResult else { return .taskGoesOn(id, pause: task.pause, then: []) }
-            // Answered when there is one; what the task wants to know is asked meanwhile.
-            let question = askTask(of: id, .tasksResult)
-            request.task?.awaitsResult = question != nil
-            requests[id] = .forwarded(request, deadline: request.deadline(from: now))
-            return .taskGoesOn(id, pause: task.pause, then: question.map { [$0] } ?? [])
-        }
-        switch status {
-        case "completed":
-            guard let text = result["result"], let answer = answer("result", text.json) else { return over(message) }
-            return over(answer)
-        case "failed":
-            guard let text = result["error"], let answer = answer("error", text.json) else { return over(message) }
-            return over(answer)
-        case "cancelled":
-            let text = JSONWriter.object {
-                $0.member("code", ErrorCode.internalError.rawValue)
-                $0.member("message", "The server cancelled the task")
-            }
-            return answer("error", text).map(over) ?? over(message)
-        case "input_required":
-            let asked = result["inputRequests"]?.members.filter { !task.asked.contains($0.name) } ?? []
-            request.task?.asked.formUnion(asked.map(\.name))
-            requests[id] = .forwarded(request, deadline: request.deadline(from: now))
-            guard !asked.isEmpty else { return .taskGoesOn(id, pause: task.pause, then: []) }
-            return .taskAsks(id, asked.map { ($0.name, $0.value) })
-        default: return .taskGoesOn(id, pause: task.pause, then: [])
-        }
-    }
-
-    /// An answer as if the server had given it itself.
-    private func answer(_ member: String, _ json: ByteBuffer) -> Message? {
-        try? Message(
-            scanning: JSONWriter.object {
-                $0.member("jsonrpc", "2.0")
-                $0.member("id", 0)
-                $0.member(member, json: json)
-            })
-    }
-
-    private mutating func initialized(_ message: Message, now: Instant) -> Action {
-        guard message.kind == .result else {
-            let refusal = "it refused 'initialize': \(message.errorSummary.text)"
-            // Once before, once after this: a slow server may hold us to an era by a `server/discover` that we gave up on.
-            guard choice.allows(.stateless), discoveries < 2 else { return .unusable(refusal) }
-            self.refusal = refusal
-            return discover().map { .send([$0]) } ?? .unusable(refusal)
-        }
-        let result = message.view(message.places[.result])
-        guard let asked = result["protocolVersion"]?.string else {
-            return .unusable("its answer to 'initialize' names no protocol version")
-        }
-        guard let revision = Revision(rawValue: asked), revision.era == .handshake else {
-            return .unusable("it speaks MCP revision '\(asked.prefix(40))', which cannot be agreed on in 'initialize'")
-        }
-        let capabilities = ServerCapabilities(result["capabilities"], revision: revision)
-        introduction = Introduction(
-            revision: revision, capabilities: capabilities,
-            name: result["serverInfo"]?["name"]?.string ?? "",
-            version: result["serverInfo"]?["version"]?.string ?? "",
-            instructions: result["instructions"]?.string)
-        phase = .listing
-        let messages = [Composition.notification(.initialized)] + capabilities.listed.compactMap { beginList($0, now: now) }
-        return .send(messages + becomeReadyIfListed())
-    }
-
-    private mutating func discovered(_ message: Message, now: Instant) -> Action {
-        guard message.kind == .result else {
-            let (code, text) = message.errorSummary
-            let supported = message.view(message.places[.error])["data"]?["supported"]?.elements.compactMap(\.string) ?? []
-            switch code.flatMap(ErrorCode.init(rawValue:)) {
-            case .unsupportedProtocolVersion where supported.contains { Revision(rawValue: $0)?.era == .handshake }:
-                return discoveryFailed("it speaks no revision of the stateless era that we know: \(text)")
-            case .unsupportedProtocolVersion, .headerMismatch, .missingClientCapability:
-                // Whoever says so speaks the stateless era, and no other.
-                return .unusable("it refused 'server/discover': \(text)")
-            default: return discoveryFailed("it refused 'server/discover': \(text)")
-            }
-        }
-        let result = message.view(message.places[.result])
-        guard let versions = result["supportedVersions"], versions.kind == .array else {
-            return discoveryFailed("its answer to 'server/discover' names no versions")
-        }
-        let known = versions.elements.compactMap { $0.string.flatMap(Revision.init(rawValue:)) }
-        guard let revision = known.filter({ $0.era == .stateless }).max() else {
-            return discoveryFailed("it speaks none of the stateless revisions that we know")
-        }
-        let info = message.view(message.places[.meta])[MetaKey.serverInfo]
-        let capabilities = ServerCapabilities(result["capabilities"], revision: revision)
-        introduction = Introduction(
-            revision: revision, capabilities: capabilities, name: info?["name"]?.string ?? "", version: info?["version"]?.string ?? "",
-            instructions: result["instructions"]?.string)
-        phase = .listing
-        // First, or what changes while the lists are read would be missed.
-        let messages = listen(to: []) + capabilities.listed.compactMap { beginList($0, now: now) }
-        return .send(messages + becomeReadyIfListed())
-    }
-
-    private mutating func discoveryFailed(_ why: String) -> Action {
-        if let refusal { return .unusable(refusal) }
-        guard choice.allows(.handshake) else { return .unusable(why) }
-        return initialize().map { .send([$0]) } ?? .unusable(why)
-    }
-
     private mutating func request(_ message: Message) -> Action {
         guard let id = message.id else { return .ignore("a request without an id") }
         // Stateless servers ask in their results alone.
@@ -575,68 +310,6 @@ package struct DownstreamProtocol: Sendable {
         case .elicitationComplete: return .notify(.elicitationComplete)
         default: return .ignore("an unknown notification '\(message.methodName.prefix(80))'")
         }
-    }
-
-    // MARK: Lists
-
-    /// When ``relist(now:)`` will have something to do; `nil` if no list is known to have changed, or all those are being read.
-    package var relistDue: Instant? { readers.values.compactMap(\.due).min() }
-
-    /// - Returns: the requests for the first pages of the lists that are to be read again now.
-    package mutating func relist(now: Instant) -> [ByteBuffer] {
-        guard phase == .ready else { return [] }
-        return FeatureKind.allCases.compactMap { kind in
-            guard let due = readers[kind]?.due, due <= now else { return nil }
-            return beginList(kind, now: now)
-        }
-    }
-
-    private mutating func changed(_ kinds: [FeatureKind], now: Instant) -> Action {
-        guard phase == .ready || phase == .listing, let listed = introduction?.capabilities.listed else {
-            return .ignore("a changed list before the first")
-        }
-        for kind in kinds where listed.contains(kind) { readers[kind, default: ListReader(kind)].changed() }
-        let requests = relist(now: now)
-        return requests.isEmpty ? .listChanged : .send(requests)
-    }
-
-    private mutating func beginList(_ kind: FeatureKind, now: Instant) -> ByteBuffer? {
-        guard let id = requests.insert(.list(kind, deadline: now.advanced(by: Self.listTimeout))) else { return nil }
-        readers[kind, default: ListReader(kind)].begin()
-        return request(id, kind.listMethod)
-    }
-
-    private mutating func listed(_ kind: FeatureKind, _ message: Message, now: Instant) -> Action {
-        guard let step = readers[kind]?.received(message, now: now) else { return .ignore("an answer to a list nobody reads") }
-        switch step {
-        case .next(let cursor):
-            guard let id = requests.insert(.list(kind, deadline: now.advanced(by: Self.listTimeout))) else {
-                return giveUp(kind, again: true, "too many requests are waiting", now: now)
-            }
-            return .send([request(id, kind.listMethod) { $0.member("cursor", json: cursor) }])
-        case .complete(let features): return .listed(kind, features, then: becomeReadyIfListed())
-        case .failed(let reason): return .listFailed(kind, reason, then: becomeReadyIfListed())
-        }
-    }
-
-    private mutating func giveUp(_ kind: FeatureKind, again: Bool, _ reason: String, now: Instant) -> Action {
-        readers[kind]?.giveUp(again: again, now: now)
-        return .listFailed(kind, reason, then: becomeReadyIfListed())
-    }
-
-    /// With the last of the first lists the server is ready.
-    private mutating func becomeReadyIfListed() -> [ByteBuffer] {
-        guard phase == .listing, !readers.values.contains(where: \.isReading) else { return [] }
-        phase = .ready
-        return levelRequest().map { [$0] } ?? []
-    }
-
-    /// How long the list that was read last may be taken for granted.
-    package func freshness(of kind: FeatureKind) -> Freshness { readers[kind]?.freshness ?? .none }
-
-    private mutating func levelRequest() -> ByteBuffer? {
-        guard let level, era == .handshake, introduction?.capabilities.logging == true else { return nil }
-        return ask(.setLevel) { $0.member("level", level.rawValue) }
     }
 
     // MARK: Ends

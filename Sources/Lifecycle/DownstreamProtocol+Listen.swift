@@ -1,0 +1,62 @@
+import JSONRPC
+import MCPProtocol
+package import NIOCore
+import Resilience
+
+// Changes that a stateless server tells of (2026-07-28, basic/subscriptions).
+extension DownstreamProtocol {
+    /// Opens the stream on which a stateless server tells of changes, or another one in its place: what it tells of cannot be changed.
+    /// - Parameter uris: resources that hosts want to hear of.
+    package mutating func listen(to uris: [String]) -> [ByteBuffer] {
+        guard era == .stateless, let capabilities = introduction?.capabilities else { return [] }
+        var filter = SubscriptionFilter()
+        filter.kinds = capabilities.announced.intersection(capabilities.listed)
+        filter.uris = uris
+        guard listening?.filter != filter else { return [] }
+        var messages: [ByteBuffer] = []
+        if filter.isEmpty {
+            guard let old = listening else { return [] }
+            listening = nil
+            _ = requests.remove(old.id)
+            return [Self.cancellation(of: old.id, reason: "nothing is to be told any more")]
+        }
+        guard let id = requests.insert(.listen) else { return [] }
+        messages.append(request(id, .listen) { params in params.object("notifications") { filter.write(to: &$0) } })
+        // One that was never acknowledged is ended at once; the one before it still tells.
+        if let old = listening?.id {
+            if let older = overtaken {
+                _ = requests.remove(old)
+                messages.append(Self.cancellation(of: old, reason: "overtaken"))
+                overtaken = older
+            } else {
+                overtaken = old
+            }
+        }
+        listening = (id, filter)
+        return messages
+    }
+
+    /// The server tells of changes under this id now.
+    mutating func acknowledged(_ message: Message) -> Action {
+        let id = message.view(message.places[.meta])[MetaKey.subscriptionID]?.integer
+        guard let id, id == listening?.id else { return .ignore("an acknowledgement of something it was not asked for") }
+        guard let old = overtaken else { return .ignore("its acknowledgement") }
+        overtaken = nil
+        _ = requests.remove(old)
+        return .send([Self.cancellation(of: old, reason: "another subscription has taken its place")])
+    }
+
+    /// The server ended what it told of changes on.
+    mutating func listenEnded(_ id: Int, refusal: String?) -> Action {
+        if overtaken == id { overtaken = nil }
+        guard listening?.id == id else { return .ignore("the end of an overtaken subscription") }
+        if let refusal {
+            // It stays as it is: asked again, the server would say so again.
+            return .ignore("its refusal of 'subscriptions/listen': \(refusal)")
+        }
+        listening = nil
+        // What changes until it tells again is not to be missed.
+        for kind in readers.keys { readers[kind]?.changed() }
+        return .listenEnded
+    }
+}
