@@ -195,7 +195,8 @@ extension Aggregator {
         case .taskGoesOn(let id, let pause, let lines):
             for line in lines { connection.send(line: line) }
             followTask(id, of: downstream, after: pause)
-        case .answer, .progress, .log, .ask, .withdraw, .notify, .taskEnded, .taskAsks, .taskStatus, .lateProgress: break  // dealt with by who has the message
+        case .answer, .progress, .log, .ask, .withdraw, .notify, .taskEnded, .taskAsks, .taskStatus, .lateProgress:
+            break  // dealt with by who has the message
         case .send(let lines):
             for line in lines { connection.send(line: line) }
             expectExpiry(of: downstream, within: DownstreamProtocol.listTimeout)

@@ -153,7 +153,8 @@ extension Aggregator {
         if purpose == .tool {
             answer(request, Composition.toolFailure(text, metaKey: RequestFailure.metaKey, metaValue: kind.rawValue), host: host)
         } else {
-            host.answer(request, line: Composition.error(id: request.id, .internalError, text))
+            let data = JSONWriter.object { $0.member(RequestFailure.metaKey, kind.rawValue) }
+            host.answer(request, line: Composition.error(id: request.id, .internalError, text, data: data))
         }
     }
 

@@ -11,14 +11,17 @@ package enum Composition {
         }
     }
 
-    /// - Parameter id: `nil` for a message so broken that it has none.
-    package static func error(id: RequestID?, _ code: ErrorCode, _ text: String) -> ByteBuffer {
+    /// - Parameters:
+    ///   - id: `nil` for a message so broken that it has none.
+    ///   - data: what a program may want to know, an object.
+    package static func error(id: RequestID?, _ code: ErrorCode, _ text: String, data: ByteBuffer? = nil) -> ByteBuffer {
         JSONWriter.object {
             $0.member("jsonrpc", "2.0")
             if let id { $0.member("id", json: id.text) }
             $0.object("error") {
                 $0.member("code", code.rawValue)
                 $0.member("message", text)
+                if let data { $0.member("data", json: data) }
             }
         }
     }

@@ -26,6 +26,7 @@ struct DownstreamHandshakeTests {
         #expect(conversation.machine.phase == .listing)
         var tools = ServerCapabilities()
         tools.tools = true
+        tools.announced = [.tools]
         #expect(
             conversation.machine.introduction
                 == .init(revision: .v2025_06_18, capabilities: tools, name: "s", version: "9"))
@@ -75,7 +76,7 @@ struct DownstreamHandshakeTests {
         ])
     func unusable(member: String, why: String) throws {
         var conversation = Conversation()
-        _ = try conversation.sent(conversation.machine.opened(ClientCapabilities()))
+        _ = try conversation.sent(conversation.machine.opened(ClientCapabilities(), era: .only(.handshake)))
         #expect(try conversation.hears(#"{"jsonrpc":"2.0","id":\#(conversation.lastID),\#(member)}"#) == "unusable: \(why)")
         #expect(conversation.machine.phase == .initializing && conversation.machine.introduction == nil)
     }

@@ -68,7 +68,7 @@ struct DownstreamQuestionTests {
     @Test("is about the newest request in flight, as far as anybody can tell")
     func newest() throws {
         var conversation = try Conversation.ready()
-        func newest() -> String? { conversation.machine.newestRequest?.request.id.text }
+        func newest() -> String? { conversation.machine.newestRequest?.request.request.id.text }
         #expect(newest() == nil)
         let first = try conversation.forward("first")
         let second = try conversation.forward("second")
@@ -109,16 +109,16 @@ struct OwnRequestTests {
     @Test("matters only if it is refused, and is nobody's request")
     func own() throws {
         var conversation = try Conversation.ready()
-        let params = ByteBuffer(string: #"{"uri":"a"}"#)
-        let request = try conversation.sent(conversation.machine.ask(.subscribe, params: params))
+        func params(_ writer: inout JSONWriter) { writer.member("uri", "a") }
+        let request = try conversation.sent(conversation.machine.ask(.subscribe, params))
         #expect(request == #"{"jsonrpc":"2.0","id":\#(conversation.lastID),"method":"resources/subscribe","params":{"uri":"a"}}"#)
         #expect(conversation.machine.requestsInFlight == 0 && conversation.machine.newestRequest == nil)
         #expect(conversation.machine.nextDeadline == nil && conversation.machine.abandon(conversation.lastID) == nil)
         #expect(try conversation.answer("{}") == "ignore")
         #expect(try conversation.answer("{}") == "late", "it was answered")
-        _ = try conversation.sent(conversation.machine.ask(.unsubscribe, params: params))
+        _ = try conversation.sent(conversation.machine.ask(.unsubscribe, params))
         #expect(try conversation.refuse() == "ignore")
-        _ = try conversation.sent(conversation.machine.ask(.unsubscribe, params: params))
+        _ = try conversation.sent(conversation.machine.ask(.unsubscribe, params))
         #expect(conversation.machine.closed().isEmpty)
     }
 
@@ -126,7 +126,7 @@ struct OwnRequestTests {
     func full() throws {
         var conversation = try Conversation.ready()
         while (try? conversation.forward()) != nil {}
-        #expect(conversation.machine.ask(.subscribe, params: ByteBuffer(string: "{}")) == nil)
+        #expect(conversation.machine.ask(.subscribe, { _ in }) == nil)
     }
 
     @Test("a resource is being subscribed to while the request for it is in flight, and no other is")

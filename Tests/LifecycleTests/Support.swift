@@ -16,6 +16,9 @@ func told(_ action: HostProtocol.Action) -> String {
     case .forward(let kind, let id): "forward \(kind) \(id)"
     case .resource(let method, let id): "\(method.rawValue) \(id)"
     case .complete(let id): "complete \(id)"
+    case .stateless(_, let action): "stateless \(told(action))"
+    case .listen(let id, let filter): "listen \(id) \(filter.kinds.map { "\($0)" }.sorted()) \(filter.uris)"
+    case .task(let method, let id): "\(method.rawValue) \(id)"
     case .answered(let number): "answered \(number)"
     case .progress(let number): "progress of \(number)"
     case .rootsChanged: "roots changed"
@@ -39,10 +42,22 @@ func told(_ action: DownstreamProtocol.Action) -> String {
     case .withdraw(let id): "withdraw \(id)"
     case .notify(let method): "notify \(method.rawValue)"
     case .listChanged: "again"
+    case .taskGoesOn(_, let pause, let messages): "task goes on after \(pause) send \(text(messages))"
+    case .taskEnded(let request, let answer): "task of \(request.request.id) ended \(String(buffer: answer.bytes))"
+    case .taskAsks(_, let requests): "task asks \(requests.map { "\($0.key) \($0.request.jsonText)" })"
+    case .taskStatus: "task status"
+    case .lateProgress: "late progress"
+    case .listenEnded: "listen ended"
     case .late: "late"
     case .unusable(let why): "unusable: \(why)"
     case .ignore: "ignore"
     }
+}
+
+/// The refusal of a request that has neither a handshake before it nor an envelope.
+func cameBefore(_ method: String, id: String) -> String {
+    #"answer {"jsonrpc":"2.0","id":\#(id),"error":{"code":-32600,"message":"'\#(method)' came before 'initialize', and has no "#
+        + #"'io.modelcontextprotocol/protocolVersion' in '_meta', with which it would need none"}}"#
 }
 
 private func text(_ messages: [ByteBuffer]) -> String { "[\(messages.map { String(buffer: $0) }.joined(separator: " "))]" }
@@ -121,9 +136,11 @@ struct Conversation {
         }
         let action = machine.received(message, now: now)
         switch action {
-        case .send(let messages), .listed(_, _, let messages), .listFailed(_, _, let messages):
+        case .send(let messages), .listed(_, _, let messages), .listFailed(_, _, let messages), .taskGoesOn(_, _, let messages):
             for message in messages { _ = try sent(message) }
-        case .answer, .progress, .log, .misaddressed, .listChanged, .ask, .withdraw, .notify, .late, .unusable, .ignore: break
+        case .answer, .progress, .log, .misaddressed, .listChanged, .ask, .withdraw, .notify, .late, .unusable, .ignore,
+            .taskEnded, .taskAsks, .taskStatus, .lateProgress, .listenEnded:
+            break
         }
         return told(action)
     }

@@ -13,7 +13,7 @@ enum Rules {
         let lifecycle: Set = ["JSONRPC", "MCPProtocol", "NIOCore", "Resilience"]
         let transports: Set = ["Dispatch", "JSONRPC", "Logging", "MCPProtocol", "NIOCore", "NIOPosix", "Subprocess", "SystemPackage"]
         let modules: Set = ["ConfigFile", "FeatureCatalog", "JSONRPC", "Lifecycle", "MCPProtocol", "Resilience", "Transports"]
-        let aggregation = modules.union(["DequeModule", "Logging", "NIOCore", "OrderedCollections"])
+        let aggregation = modules.union(["Crypto", "DequeModule", "Logging", "NIOCore", "OrderedCollections"])
         let program: Set = ["Aggregation", "ArgumentParser", "FoundationEssentials", "NIOPosix", "UnixSignals"]
         return [
             "JSONRPC": jsonrpc, "MCPProtocol": mcpProtocol, "Resilience": resilience, "ConfigFile": configFile,
