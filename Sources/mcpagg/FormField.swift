@@ -86,8 +86,9 @@ struct FormField {
         case .boolean: return "yes or no"
         case .choice: return "one of these"
         case .choices(_, let least, let most):
-            let count = TextRules.span(least.map { "\($0)" }, most.map { "\($0)" })
-            return ["any of these with commas between them, or none", count].compactMap { $0 }.joined(separator: "; ")
+            let least = least.flatMap { $0 > 0 ? "\($0)" : nil }
+            let words = "any of these, with commas between them" + (least == nil ? ", or none" : "")
+            return [words, TextRules.span(least, most.map { "\($0)" })].compactMap { $0 }.joined(separator: "; ")
         case .json: return "JSON"
         }
     }
@@ -124,7 +125,7 @@ struct FormField {
         case .text: json = JSONString.encoded(line)
         case .number, .json:
             guard let view = try? JSONView(validating: ByteBuffer(string: line.trimmed)) else {
-                throw Complaint(text: "that is \(article(requirementsNoun))")
+                throw Complaint(text: "that is no \(noun)")
             }
             json = view.jsonText
         case .boolean:
@@ -164,7 +165,7 @@ struct FormField {
         case .number(let isInteger, let least, let most):
             let text = value.jsonText
             guard value.kind == .number, !isInteger || !text.contains(where: { ".eE".contains($0) }) else {
-                return Complaint(text: "that is \(article(requirementsNoun))")
+                return Complaint(text: "that is no \(noun)")
             }
             if let least, Self.isLess(text, least) { return Complaint(text: "that is less than \(least)") }
             if let most, Self.isLess(most, text) { return Complaint(text: "that is more than \(most)") }
@@ -184,14 +185,12 @@ struct FormField {
         }
     }
 
-    private var requirementsNoun: String {
+    private var noun: String {
         switch kind {
         case .number(let isInteger, _, _): isInteger ? "whole number" : "number"
         case .text, .boolean, .choice, .choices, .json: "JSON"
         }
     }
-
-    private func article(_ noun: String) -> String { "no \(noun)" }
 
     private func isSame(_ choice: Choice, _ value: JSONView) -> Bool {
         // Strings can be escaped in several ways.

@@ -51,8 +51,8 @@ struct TextRules {
     /// - Returns: why the text will not do; `nil` if it will, as far as it can be told here.
     func complaint(about text: String) -> String? {
         let length = text.unicodeScalars.count
-        if let leastLength, length < leastLength { return "that has \(length) characters, and must have at least \(leastLength)" }
-        if let mostLength, length > mostLength { return "that has \(length) characters, and must have at most \(mostLength)" }
+        if let leastLength, length < leastLength { return "that is too short; it needs at least \(leastLength) characters" }
+        if let mostLength, length > mostLength { return "that is too long; it may have at most \(mostLength) characters" }
         if let pattern, let simple = SimplePattern(pattern), !simple.matches(text) { return "that is not of the form \(pattern)" }
         switch format {
         case .email: return Self.isEmail(text) ? nil : "that is no e-mail address"
