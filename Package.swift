@@ -58,6 +58,10 @@ let package = Package(
             name: "MCPProtocol",
             dependencies: ["JSONRPC", .product(name: "NIOCore", package: "swift-nio")],
             swiftSettings: settings),
+        .testTarget(
+            name: "MCPProtocolTests",
+            dependencies: ["JSONRPC", "MCPProtocol", .product(name: "NIOCore", package: "swift-nio")],
+            swiftSettings: settings),
         .target(
             name: "ConfigFile",
             dependencies: [
@@ -72,14 +76,15 @@ let package = Package(
         .target(
             name: "FeatureCatalog",
             dependencies: [
-                "JSONRPC",
+                "JSONRPC", "MCPProtocol",
                 .product(name: "Crypto", package: "swift-crypto"),
                 .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "OrderedCollections", package: "swift-collections"),
             ],
             swiftSettings: settings),
         .testTarget(
             name: "FeatureCatalogTests",
-            dependencies: ["FeatureCatalog", "JSONRPC", .product(name: "NIOCore", package: "swift-nio")],
+            dependencies: ["FeatureCatalog", "JSONRPC", "MCPProtocol", .product(name: "NIOCore", package: "swift-nio")],
             swiftSettings: settings),
         .target(
             name: "Lifecycle",

@@ -173,6 +173,13 @@ extension Aggregator {
             retireIfIdle(downstream)
         case .progress(let forwarded, let token): forwardProgress(message, to: forwarded, token: token)
         case .log: forwardLog(message, of: downstream)
+        case .taskEnded(let forwarded, let answer):
+            forwardAnswer(answer, of: downstream, to: forwarded)
+            forgetQuestionsOfEndedTasks(at: downstream)
+            retireIfIdle(downstream)
+        case .taskStatus: forwardTaskStatus(message, of: downstream)
+        case .lateProgress(let id): forwardTaskProgress(message, id, of: downstream)
+        case .taskAsks(let id, let requests): taskAsks(id, requests, of: downstream)
         case .ask(let id, let method): ask(message, id, method, of: downstream)
         case .withdraw(let id): withdraw(id, message, of: downstream)
         case .notify(.resourcesUpdated): forwardResourceUpdated(message, of: downstream)
@@ -185,7 +192,10 @@ extension Aggregator {
     private func perform(_ action: DownstreamProtocol.Action, of downstream: Downstream) {
         guard let connection = downstream.child?.process.connection else { return }
         switch action {
-        case .answer, .progress, .log, .ask, .withdraw, .notify: break  // dealt with by who has the message
+        case .taskGoesOn(let id, let pause, let lines):
+            for line in lines { connection.send(line: line) }
+            followTask(id, of: downstream, after: pause)
+        case .answer, .progress, .log, .ask, .withdraw, .notify, .taskEnded, .taskAsks, .taskStatus, .lateProgress: break  // dealt with by who has the message
         case .send(let lines):
             for line in lines { connection.send(line: line) }
             expectExpiry(of: downstream, within: DownstreamProtocol.listTimeout)
@@ -285,13 +295,19 @@ extension Aggregator {
 
     /// Reads a changed list again, at the pace the machine allows.
     func expectRelist(of downstream: Downstream) {
-        guard let due = downstream.machine.relistDue, timers[.relist(downstream.id)] == nil else { return }
+        // Whatever was due before: one list that changes all the time does not hold up the others.
+        guard let due = downstream.machine.relistDue else { return }
         set(.relist(downstream.id), after: max(.zero, now.duration(to: due)))
     }
 
     func readListAgain(of downstream: Downstream) {
-        for line in downstream.machine.relist(now: now) { downstream.child?.process.connection.send(line: line) }
+        let lines = downstream.machine.relist(now: now)
+        // Without room for a request there is no use in trying at once: the next answer of its makes some.
+        guard !lines.isEmpty else { return }
+        for line in lines { downstream.child?.process.connection.send(line: line) }
         expectExpiry(of: downstream, within: DownstreamProtocol.listTimeout)
+        // Another list may be due later.
+        expectRelist(of: downstream)
     }
 
     private func becameReady(_ downstream: Downstream) {
@@ -302,10 +318,8 @@ extension Aggregator {
         let time = downstream.launchedAt.map { $0.duration(to: now) } ?? .zero
         downstream.startTime = time
         let revision = downstream.machine.introduction?.revision.rawValue ?? "?"
-        report(
-            .info,
-            "server '\(downstream.key)': ready after \(time.text) (MCP \(revision), lists \(downstream.features[.tools]?.count ?? 0) tools)"
-        )
+        let tools = downstream.features[.tools]?.count ?? 0
+        report(.info, "server '\(downstream.key)': ready after \(time.text) (MCP \(revision), lists \(tools) tools)")
         restoreSubscriptions(of: downstream)
         settled(downstream)
         sendQueue(of: downstream)
@@ -400,6 +414,8 @@ extension Aggregator {
         for timer in [Timer.startup(downstream.id), .probe(downstream.id), .listenAgain(downstream.id)] { cancel(timer) }
         withdrawQuestions(of: downstream, reason: "the server that asked has ended")
         downstream.earlyQuestions = []
+        downstream.taskQuestions = [:]
+        forgetTasks(of: downstream)
         downstream.elicitations = []
         let lost = downstream.machine.closed()
         if downstream.life.state != .stopped {

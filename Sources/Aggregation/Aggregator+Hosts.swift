@@ -134,6 +134,7 @@ extension Aggregator {
         case .resource(.unsubscribe, let id): unsubscribe(message, request(id), host: host)
         case .resource(_, let id): read(message, request(id), host: host)
         case .listen(let id, let filter): listen(filter, message, request(id), host: host)
+        case .task(let method, let id): forwardTask(method, message, request(id), host: host)
         case .complete(let id): complete(message, request(id), host: host)
         case .answered(let number): forwardHostAnswer(message, to: number, host: host)
         case .progress(let number): forwardHostProgress(message, of: number, host: host)

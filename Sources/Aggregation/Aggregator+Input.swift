@@ -55,6 +55,7 @@ extension Aggregator {
             }
             questions.append((key, method, params))
         }
+        let revision = host.machine.revision ?? .newestHandshake
         host.waiting[request.id] = .input(downstream.id)
         host.inputs[request.id] = InputRound(
             downstream: downstream.id, request: request, purpose: forwarded.purpose, number: number,
@@ -63,6 +64,10 @@ extension Aggregator {
             return set(.inputRetry(host.id, request.id), after: Limits.inputRetryWait * number)
         }
         for question in questions {
+            guard question.method != .elicit || Downlevel.canElicit(question.params, in: revision) else {
+                host.inputs[request.id]?.responses[question.key] = Self.cancelledElicitation
+                continue
+            }
             let entry = HostConnection.Question(
                 downstream: downstream.id, origin: .input(request, key: question.key), method: question.method, progressToken: nil)
             guard let id = host.questions.insert(entry) else {
@@ -72,7 +77,12 @@ extension Aggregator {
             let params = handshakeParams(question.params, question.method, of: downstream, host: host, id: id)
             host.send(line: Composition.request(id: id, question.method, params: params))
         }
+        // All of them may have been such as the host cannot be asked.
+        sendInputIfComplete(request.id, host: host)
     }
+
+    /// That nobody answered it.
+    static let cancelledElicitation = JSONWriter.object { $0.member("action", "cancel") }
 
     /// With what hosts of the handshake era need beyond what a stateless server says.
     private func handshakeParams(_ params: JSONView?, _ method: Method, of downstream: Downstream, host: HostConnection, id: Int)
@@ -80,16 +90,15 @@ extension Aggregator {
     {
         guard let params else { return nil }
         let isURL = method == .elicit && params["mode"]?.string == "url"
-        let rewritten = JSONWriter.object { writer in
-            for (name, value) in params.members where !(name == "elicitationId" && isURL) {
-                if name == "message", method == .elicit {
-                    writer.member(name, labelled(value.string ?? "", downstream))
-                } else {
+        var rewritten = EraBridge.labelled(params, of: method, downstream.key)
+        if isURL {
+            rewritten = JSONWriter.object { writer in
+                for (name, value) in JSONView.whole(rewritten).members where name != "elicitationId" {
                     writer.member(name, json: value.json)
                 }
+                // Required there. Nothing will follow under it: the next try tells the outcome.
+                writer.member("elicitationId", "mcpagg-\(host.id.number)-\(id)")
             }
-            // Required there. Nothing will follow under it: the next try tells the outcome.
-            if isURL { writer.member("elicitationId", "mcpagg-\(host.id.number)-\(id)") }
         }
         guard method == .elicit, !isURL, let revision = host.machine.revision else { return rewritten }
         return Downlevel.elicitation(JSONView.whole(rewritten), for: revision) ?? rewritten
@@ -104,7 +113,7 @@ extension Aggregator {
             host.inputs[request.id]?.responses[key] = message.slice(message.places[.result])
         } else if question.method == .elicit {
             // Input can be results only; this one says that nobody answered.
-            host.inputs[request.id]?.responses[key] = JSONWriter.object { $0.member("action", "cancel") }
+            host.inputs[request.id]?.responses[key] = Self.cancelledElicitation
         } else {
             withdrawInput(request.id, host: host, reason: "another question of the same request failed")
             let error = message.view(message.places[.error])
@@ -115,8 +124,12 @@ extension Aggregator {
             }
             return host.answer(request, line: line)
         }
-        guard host.inputs[request.id]?.responses.values.contains(where: { $0 == nil }) == false else { return }
-        sendInput(request.id, host: host)
+        sendInputIfComplete(request.id, host: host)
+    }
+
+    private func sendInputIfComplete(_ id: RequestID, host: HostConnection) {
+        guard host.inputs[id]?.responses.values.contains(where: { $0 == nil }) == false else { return }
+        sendInput(id, host: host)
     }
 
     /// Makes the request again, with what the server wanted.

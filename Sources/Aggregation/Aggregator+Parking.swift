@@ -105,11 +105,10 @@ extension Aggregator {
 
     /// Without what only the handshake era has: nothing will follow under an `elicitationId`.
     private func statelessParams(_ params: JSONView?, _ method: Method, of downstream: Downstream) -> ByteBuffer {
-        JSONWriter.object { writer in
+        let stripped = JSONWriter.object { writer in
             for (name, value) in params?.members ?? [] {
                 switch name {
                 case "elicitationId", "task": break
-                case "message" where method == .elicit: writer.member(name, labelled(value.string ?? "", downstream))
                 case "_meta":
                     let kept = value.members.filter { !MetaKey.hopByHop.contains($0.name) }
                     if !kept.isEmpty { writer.object(name) { meta in for (name, value) in kept { meta.member(name, json: value.json) } } }
@@ -117,6 +116,7 @@ extension Aggregator {
                 }
             }
         }
+        return EraBridge.labelled(JSONView.whole(stripped), of: method, downstream.key)
     }
 
     // MARK: The host is asked
@@ -187,9 +187,10 @@ extension Aggregator {
             guard let response = responses[key], let id = question.id else { continue }
             host.parked[parking]?.questions[key] = nil
             downstream.questions[id] = nil
-            downstream.child?.process.connection.send(line: Composition.result(id: id, response.json))
+            reply(id, of: downstream, response.json)
         }
         if let answer = call.answer {
+            leaveQuestions(of: parking, host: host)
             host.answer(resumed, with: Splice(answer))
         } else if host.parked[parking]?.questions.isEmpty == false {
             // Some were not answered, or came meanwhile.
@@ -240,16 +241,45 @@ extension Aggregator {
         cancel(.parked(host.id, parking))
         cancel(.ask(host.id, parking))
         guard let call = host.parked.removeValue(forKey: parking), let downstream = downstreams[call.downstream] else { return }
+        // First, or the answers to its questions would be taken for a reason to go on.
+        if let number = call.number, let forwarded = downstream.machine.abandon(number) {
+            debug("server '\(downstream.key)': a parked call is given up: \(reason)")
+            downstream.child?.process.connection.send(line: DownstreamProtocol.cancellation(of: number, reason: reason))
+            cancelTask(of: forwarded, at: downstream)
+        }
         settleQuestions(of: downstream, in: parking, reason: reason)
-        guard let number = call.number, downstream.machine.abandon(number) != nil else { return }
-        debug("server '\(downstream.key)': a parked call is given up: \(reason)")
-        downstream.child?.process.connection.send(line: DownstreamProtocol.cancellation(of: number, reason: reason))
+        forgetQuestionsOfEndedTasks(at: downstream)
         retireIfIdle(downstream)
     }
 
-    /// The call is over: what its server still wants to know nobody will answer.
-    func settleQuestions(of downstream: Downstream, in parking: ParkingID, reason: String) {
-        withdrawQuestions(of: downstream, reason: reason) { question in
+    /// The call is over, or about to be. What its server still wants to know may be about another call: a server on stdio does not say.
+    /// Without one nobody answers it.
+    func leaveQuestions(of parking: ParkingID, host: HostConnection) {
+        guard let call = host.parked[parking], let downstream = downstreams[call.downstream], !call.questions.isEmpty else { return }
+        let heir = downstream.machine.forwarded.filter { entry in
+            entry.id != call.number && entry.request.purpose.mayAsk && entry.request.request.connection == host.id
+                && entry.request.request.era == .stateless
+        }.max { $0.id < $1.id }
+        guard let heir else {
+            return settleQuestions(of: downstream, in: parking, reason: "the request that led to this question is over")
+        }
+        // A host that was asked may still answer, with what it brings for this call.
+        guard call.request != nil else { return }
+        guard let next = heir.request.request.parking ?? beginParking(heir, downstream, host: host) else {
+            return settleQuestions(of: downstream, in: parking, reason: "too many requests wait for answers")
+        }
+        host.parked[parking]?.questions = [:]
+        for question in call.questions.values {
+            guard let id = question.id else { continue }
+            let key = add(question, to: next, host: host)
+            downstream.questions[id]?.place = .parked(next, key: key)
+        }
+        if host.parked[next]?.request != nil { askSoon(next, host: host) }
+    }
+
+    /// What its server still wants to know nobody will answer.
+    private func settleQuestions(of downstream: Downstream, in parking: ParkingID, reason: String) {
+        withdrawQuestions(of: downstream, reason: reason) { _, question in
             if case .parked(parking, _) = question.place { true } else { false }
         }
     }

@@ -9,7 +9,10 @@ import Transports
 // What servers ask of hosts: roots, sampling, elicitation. The way of a request, the other way round.
 extension Aggregator {
     /// Puts a server's question to the host whose request made it ask; never to another, and never to several.
-    func ask(_ message: Message, _ id: RequestID, _ method: Method, of downstream: Downstream) {
+    /// - Parameter cause: the request that made it ask, if that is known.
+    func ask(
+        _ message: Message, _ id: RequestID, _ method: Method, of downstream: Downstream, cause: (id: Int, request: ForwardedRequest)? = nil
+    ) {
         // A server that is being given up, because it started too late, may still be talking: a question of its would outlive it.
         guard downstream.child?.isLost != true else { return debug("server '\(downstream.key)': not asked for it, it is given up") }
         guard downstream.questions[id] == nil, !downstream.earlyQuestions.contains(where: { $0.id == id }) else {
@@ -18,13 +21,14 @@ extension Aggregator {
         guard downstream.questions.count + downstream.earlyQuestions.count < Limits.questions else {
             return answer(id, of: downstream, .internalError, "More than \(Limits.questions) questions are waiting for their answers")
         }
-        if let cause = downstream.machine.newestRequest, cause.request.request.era == .stateless {
+        let cause = cause ?? self.cause(of: message, at: downstream) ?? downstream.machine.newestRequest
+        if let cause, cause.request.request.era == .stateless {
             guard let host = hosts[cause.request.request.connection] else {
                 return answer(id, of: downstream, .internalError, "The host is gone")
             }
             return park(message, id, method, of: downstream, cause: cause, host: host)
         }
-        guard let host = hostToAsk(for: downstream) else {
+        guard let host = hostToAsk(because: cause?.request) else {
             // Many servers ask for the roots as soon as they are initialized, which may be before the host has said that it is.
             if hosts.values.contains(where: \.mayBecomeReady) { return downstream.earlyQuestions.append(message) }
             return answer(id, of: downstream, .internalError, "No host is there that could be asked")
@@ -35,6 +39,10 @@ extension Aggregator {
             return answer(
                 id, of: downstream, .methodNotFound, "The host, or this revision, does not support '\(method.rawValue)' of this kind")
         }
+        let hostRevision = host.machine.revision ?? .newestHandshake
+        guard method != .elicit || Downlevel.canElicit(params, in: hostRevision) else {
+            return reply(id, of: downstream, Self.cancelledElicitation)
+        }
         let token = message.places[.metaProgressToken]
         let question = HostConnection.Question(
             downstream: downstream.id, origin: .request(id), method: method, progressToken: token.isPresent ? message.text(token) : nil)
@@ -44,22 +52,28 @@ extension Aggregator {
         downstream.questions[id] = Downstream.OpenQuestion(
             host: host.id, place: .asked(number), method: method, hasCause: downstream.machine.requestsInFlight > 0)
         if method == .elicit, let elicitation = params?["elicitationId"]?.string { downstream.sawElicitation(elicitation) }
+        // The host knows the task by our name, or not at all.
+        let task = cause?.request.followedTask.flatMap { id in
+            host.tasks.first { $0.value.downstream == downstream.id && $0.value.idJSON == id }?.key
+        }
+        var message = bridge.relatedTask(in: message, task.map(JSONString.encoded))
+        if method != .rootsList, message.places[.params].isPresent {
+            let params = JSONView.whole(EraBridge.labelled(message.view(message.places[.params]), of: method, downstream.key))
+            let older = method == .elicit ? Downlevel.elicitation(params, for: hostRevision) : nil
+            var splice = Splice(message)
+            splice.replace(.params, with: .bytes(older ?? params.json))
+            message = (try? Message(scanning: splice.bytes)) ?? message
+        }
         var splice = Splice(message)
         splice.replace(.id, with: .integer(number))
         splice.replace(.metaProgressToken, with: .integer(number))
-        if method == .elicit, let text = message.string(message.places[.message]) {
-            splice.replace(.message, with: .json(JSONString.encoded(labelled(text, downstream))))
-        }
         host.send(splice)
     }
 
-    /// The person sees one server, us: the text says which one asks.
-    func labelled(_ text: String, _ downstream: Downstream) -> String { EraBridge.labelled(text, downstream.key) }
-
     /// A server on stdio does not say for which of its requests it asks: the newest is the likeliest. Without one, any host will do
     /// that is ready for it.
-    private func hostToAsk(for downstream: Downstream) -> HostConnection? {
-        let asking = downstream.machine.newestRequest.flatMap { hosts[$0.request.request.connection] }
+    private func hostToAsk(because cause: ForwardedRequest?) -> HostConnection? {
+        let asking = cause.flatMap { hosts[$0.request.connection] }
         return [asking].compactMap { $0 }.first { $0.machine.isOpen }
             ?? hosts.values.filter(\.machine.isOpen).min { $0.id.number < $1.id.number }
     }
@@ -76,6 +90,8 @@ extension Aggregator {
     }
 
     func answer(_ id: RequestID, of downstream: Downstream, _ code: ErrorCode, _ text: String) {
+        // A task can be told results only: this one says that nobody answered.
+        if downstream.taskQuestions[id] != nil { return reply(id, of: downstream, Self.cancelledElicitation) }
         downstream.child?.process.connection.send(line: Composition.error(id: id, code, text))
     }
 
@@ -92,6 +108,9 @@ extension Aggregator {
         guard let downstream = downstreams[question.downstream] else { return }
         downstream.questions[id] = nil
         downstream.machine.extendDeadlines(now: now)
+        if downstream.taskQuestions[id] != nil {
+            return reply(id, of: downstream, message.kind == .result ? message.slice(message.places[.result]) : Self.cancelledElicitation)
+        }
         var splice = Splice(message)
         splice.replace(.id, with: .json(id.text))
         downstream.child?.process.connection.send(splice)
@@ -131,14 +150,14 @@ extension Aggregator {
     func withdrawOrphanedQuestions(of downstream: Downstream) {
         guard downstream.machine.requestsInFlight == 0 else { return }
         // What it asked on its own account, roots at its start for example, was never about a request.
-        withdrawQuestions(of: downstream, reason: "the request that led to this question is over", where: \.hasCause)
+        withdrawQuestions(of: downstream, reason: "the request that led to this question is over", where: { $1.hasCause })
     }
 
     /// Nobody answers its questions any more.
     func withdrawQuestions(
-        of downstream: Downstream, reason: String, where isMeant: (Downstream.OpenQuestion) -> Bool = { _ in true }
+        of downstream: Downstream, reason: String, where isMeant: (RequestID, Downstream.OpenQuestion) -> Bool = { _, _ in true }
     ) {
-        for (id, open) in downstream.questions where isMeant(open) {
+        for (id, open) in downstream.questions where isMeant(id, open) {
             downstream.questions[id] = nil
             guard let host = hosts[open.host] else { continue }
             switch open.place {
@@ -148,8 +167,7 @@ extension Aggregator {
             case .parked(let parking, let key): host.parked[parking]?.questions[key] = nil
             }
             if open.method == .elicit {
-                let cancelled = JSONWriter.object { $0.member("action", "cancel") }
-                downstream.child?.process.connection.send(line: Composition.result(id: id, cancelled))
+                reply(id, of: downstream, Self.cancelledElicitation)
             } else {
                 answer(id, of: downstream, .internalError, "It was taken back: \(reason)")
             }

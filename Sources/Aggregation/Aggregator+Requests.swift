@@ -25,7 +25,7 @@ extension Aggregator {
             return host.answer(request, line: Composition.error(id: request.id, .invalidParams, "\(error)\(hintOfStarting)"))
         }
         guard let downstream = downstreams[route.downstream] else { return refuse(request, kind.purpose, "Its server is gone") }
-        deliver(message, request, kind.purpose, to: downstream, as: route.nameJSON, host: host)
+        deliver(message, request, kind.purpose, to: downstream, as: route.nameJSON, host: host, asTask: route.needsTask)
     }
 
     /// The server that is down and whose prefix the name has: it may have what is asked for, though it never got to list it.
@@ -41,7 +41,7 @@ extension Aggregator {
     /// - Parameter nameJSON: what the server calls the thing, where the host's name stands; `nil` to leave it.
     func deliver(
         _ message: Message, _ request: HostRequest, _ purpose: ForwardedRequest.Purpose, to downstream: Downstream, as nameJSON: String?,
-        host: HostConnection, with input: EraBridge.Input? = nil
+        host: HostConnection, with input: EraBridge.Input? = nil, asTask: Bool = false
     ) {
         guard downstream.life.isReady, let connection = downstream.child?.process.connection else {
             return wait(message, request, purpose, for: downstream, host: host)
@@ -56,25 +56,38 @@ extension Aggregator {
         }
         let token = message.places[.metaProgressToken]
         let now = now
-        let forwarded = ForwardedRequest(
+        var forwarded = ForwardedRequest(
             request: request,
             purpose: purpose,
             progressToken: message.isToken(token) ? message.text(token) : nil,
             idleTimeout: downstream.config.timeout,
             latest: downstream.config.maxTimeout.map { now.advanced(by: $0) })
+        // One that asked for a task itself follows it itself.
+        let wantsTask = message.places[.task].isPresent && host.knowsTasks(request)
+        if wantsTask, downstream.machine.introduction?.capabilities.tasks != true || era == .stateless {
+            let text = "Server '\(downstream.key)' cannot run this as a task"
+            return host.answer(request, line: Composition.error(id: request.id, .methodNotFound, text))
+        }
+        if case .task(let method) = purpose {
+            forwarded.followedTask = nameJSON
+            if method == .tasksResult { forwarded.idleTimeout = downstream.config.maxTimeout ?? Limits.taskWait }
+        }
+        forwarded.wantsTask = wantsTask
+        forwarded.runsAsTask = asTask && !wantsTask && downstream.machine.introduction?.capabilities.tasks == true
         guard let id = downstream.machine.forward(forwarded, now: now) else {
             return refuse(request, purpose, "Server '\(downstream.key)' has too many requests in flight")
         }
         host.waiting[request.id] = .sent(downstream.id, id)
-        if era != request.era, purpose.canNeedInput, host.originals[request.id] == nil {
+        if era == .stateless || era != request.era, purpose.mayAsk, host.originals[request.id] == nil {
             host.originals[request.id] = Original(message: message, purpose: purpose, nameJSON: nameJSON)
         }
         if era == .handshake, request.envelope != nil { wantLogs(of: downstream, request) }
         connection.send(
             bridge.request(
-                message, id: id, name: nameJSON.map { (purpose == .complete ? .refName : .name, $0) },
+                message, id: id, name: nameJSON.map { (purpose.nameMember, $0) },
                 wantsProgress: forwarded.progressToken != nil, isStateless: request.era == .stateless,
-                envelope: era == .stateless ? request.envelope ?? host.envelope : nil, input: input))
+                envelope: era == .stateless ? host.envelope(for: request, withTasks: forwarded.runsAsTask) : nil, input: input,
+                runsAsTask: forwarded.runsAsTask, keepsTask: wantsTask))
         expectExpiry(of: downstream, within: forwarded.idleTimeout)
     }
 
@@ -136,12 +149,12 @@ extension Aggregator {
     func fail(_ request: HostRequest, _ purpose: ForwardedRequest.Purpose, _ kind: RequestFailure, _ text: String) {
         guard let host = hosts[request.connection] else { return }
         let text = redact(text)
+        if let parking = request.parking { leaveQuestions(of: parking, host: host) }
         if purpose == .tool {
             answer(request, Composition.toolFailure(text, metaKey: RequestFailure.metaKey, metaValue: kind.rawValue), host: host)
         } else {
             host.answer(request, line: Composition.error(id: request.id, .internalError, text))
         }
-        if let parking = request.parking { endQuestions(in: parking, host: host) }
     }
 
     /// Answers with a result that we composed, in the form of the handshake era.
@@ -151,13 +164,6 @@ extension Aggregator {
             let splice = bridge.result(message, from: .handshake, to: .stateless, isCacheable: false)
         else { return host.answer(request, line: line) }
         host.answer(request, with: splice)
-    }
-
-    /// The call that led to them is over.
-    private func endQuestions(in parking: ParkingID, host: HostConnection) {
-        for downstream in downstreams.values where !downstream.questions.isEmpty {
-            settleQuestions(of: downstream, in: parking, reason: "the request that led to this question is over")
-        }
     }
 
     /// Answers a request that one of our limits keeps back.
@@ -171,15 +177,23 @@ extension Aggregator {
         if era == .stateless, forwarded.request.era == .handshake, message.kind == .result, message.places[.resultType].isPresent {
             switch message.string(message.places[.resultType]) {
             case "complete": break
+            case "task" where forwarded.runsAsTask: break
             case "input_required": return fetchInput(message, of: downstream, forwarded, host: host)
             case let type:
                 let text = "Server '\(downstream.key)' answered with a result of the unknown type '\(type ?? "")'"
                 return host.answer(forwarded.request, line: Composition.error(id: forwarded.request.id, .internalError, redact(text)))
             }
         }
+        if needsTask(message, forwarded), let original = host.originals[forwarded.request.id] {
+            return deliver(
+                original.message, forwarded.request, .tool, to: downstream, as: original.nameJSON, host: host, asTask: true)
+        }
         var message = message
         switch forwarded.purpose {
-        case .tool, .prompt, .complete: break
+        case .tool where forwarded.task != nil: message = bridge.relatedTask(in: message, nil)
+        case .tool: message = withTaskNamed(message, of: downstream, forwarded, host: host)
+        case .task(let method): message = withTaskRenamed(message, method, of: downstream, host: host)
+        case .prompt, .complete: break
         case .read:
             guard let answer = answerOfRead(message, forwarded, host: host) else { return }
             message = answer
@@ -193,8 +207,8 @@ extension Aggregator {
             let elicitations = message.view(message.places[.error])["data"]?["elicitations"]?.elements ?? []
             for id in elicitations.prefix(Limits.elicitations).compactMap({ $0["elicitationId"]?.string }) { downstream.sawElicitation(id) }
         }
+        if let parking = forwarded.request.parking { leaveQuestions(of: parking, host: host) }
         send(message, of: downstream, from: era, to: forwarded, host: host)
-        if let parking = forwarded.request.parking { endQuestions(in: parking, host: host) }
     }
 
     /// Puts a server's answer into the terms of the host.
@@ -247,7 +261,7 @@ extension Aggregator {
         case .sent(let downstreamID, let number):
             guard let downstream = downstreams[downstreamID], let forwarded = downstream.machine.abandon(number) else { break }
             request = forwarded.request
-            if let parking = request.parking { endParking(parking, host: host, reason: "the request was cancelled") }
+            cancelTask(of: forwarded, at: downstream)
             if let notice {
                 var splice = Splice(notice)
                 splice.replace(.requestID, with: .integer(number))
@@ -256,7 +270,10 @@ extension Aggregator {
                 let line = DownstreamProtocol.cancellation(of: number, reason: "the host started a new session")
                 downstream.child?.process.connection.send(line: line)
             }
+            // After the cancellation: the answers to its questions are not to be taken for a reason to go on.
+            if let parking = request.parking { endParking(parking, host: host, reason: "the request was cancelled") }
             withdrawOrphanedQuestions(of: downstream)
+            forgetQuestionsOfEndedTasks(at: downstream)
             retireIfIdle(downstream)
         case .input: withdrawInput(id, host: host, reason: "the request that led to this question is over")
         case .listening: forgetListen(id, host: host)
@@ -282,6 +299,7 @@ extension Aggregator {
             downstream.machine.extendDeadlines(now: now)
         }
         for (id, expired) in downstream.machine.expire(now: now) {
+            cancelTask(of: expired, at: downstream)
             downstream.child?.process.connection.send(line: DownstreamProtocol.cancellation(of: id, reason: "timed out"))
             report(.warning, "server '\(downstream.key)': a request timed out")
             let isCapped = expired.latest.map { $0 <= now } ?? false
@@ -295,6 +313,7 @@ extension Aggregator {
                 """)
         }
         withdrawOrphanedQuestions(of: downstream)
+        forgetQuestionsOfEndedTasks(at: downstream)
         retireIfIdle(downstream)
         expectRelist(of: downstream)
         guard let next = downstream.machine.nextDeadline else { return }
@@ -351,11 +370,12 @@ extension Aggregator {
 }
 
 extension ForwardedRequest.Purpose {
-    /// A stateless server may ask for input before it answers this, and one of the handshake era while it works on it.
-    fileprivate var canNeedInput: Bool {
+    /// Where a request of this kind says what it is about.
+    fileprivate var nameMember: Message.Member {
         switch self {
-        case .tool, .prompt, .read: true
-        case .complete, .subscribe, .unsubscribe: false
+        case .complete: .refName
+        case .task: .taskID
+        case .tool, .prompt, .read, .subscribe, .unsubscribe: .name
         }
     }
 }

@@ -13,7 +13,8 @@ import Transports
 ///
 /// The one owner of mutable state, pinned to the event loop of all its connections: channel handlers enter it without a task or a
 /// thread hop, so messages keep their order and a forwarded call costs no scheduling. The files beside this one follow the way of a
-/// call: `+Hosts`, `+Calls`, `+Downstreams`; beside that way are `+Catalog`, `+Reload` and `+Shutdown`.
+/// call: `+Hosts`, `+Requests`, `+Downstreams`; where it forks, `+Questions`, `+Parking`, `+Input`, `+Resources`, `+Listens` and `+Tasks`;
+/// beside it are `+Catalog`, `+Reload` and `+Shutdown`.
 package actor Aggregator {
     /// What differs between a server for hosts and a single command in a shell.
     package struct Options: Sendable {
@@ -147,6 +148,8 @@ package actor Aggregator {
         case ask(HostConnectionID, ParkingID)
         /// A stateless host has not come back with what it was asked for.
         case parked(HostConnectionID, ParkingID)
+        /// A task is looked at again.
+        case task(DownstreamID, Int)
         /// A stateless server asked for another try.
         case inputRetry(HostConnectionID, RequestID)
         /// One end of a child is known, the other not yet.
@@ -205,6 +208,7 @@ package actor Aggregator {
         case .listenAgain(let id): if let downstream = downstreams[id] { listen(to: downstream) }
         case .ask(let id, let parking): if let host = hosts[id] { askParked(parking, host: host) }
         case .parked(let id, let parking): if let host = hosts[id] { endParking(parking, host: host, reason: "the host did not come back") }
+        case .task(let id, let number): if let downstream = downstreams[id] { lookAtTask(number, of: downstream) }
         case .inputRetry(let id, let request): if let host = hosts[id] { sendInput(request, host: host) }
         case .relist(let id): if let downstream = downstreams[id] { readListAgain(of: downstream) }
         case .expiry(let id): if let downstream = downstreams[id] { expireCalls(of: downstream) }

@@ -24,6 +24,8 @@ final class Downstream {
     var queue: Deque<(request: HostRequest, message: Message, purpose: ForwardedRequest.Purpose)> = []
     /// What it asked hosts, by its own ids.
     var questions: [RequestID: OpenQuestion] = [:]
+    /// What its tasks want to know, as far as it was asked.
+    var taskQuestions: [RequestID: TaskQuestion] = [:]
     /// What it asked before any host was ready to be asked.
     var earlyQuestions: [Message] = []
     /// Ids of the elicitations at a URL that it told hosts of, and has not called complete. The oldest are forgotten first.
@@ -47,6 +49,12 @@ final class Downstream {
         var method: Method
         /// A request was in flight at the server when it asked: with the last of those the question has lost its reason.
         var hasCause: Bool
+    }
+
+    struct TaskQuestion {
+        /// Our id of the call that became the task.
+        var task: Int
+        var key: String
     }
 
     /// The host's changes of its roots were promised to it in its handshake.

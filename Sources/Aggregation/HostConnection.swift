@@ -76,6 +76,9 @@ final class HostConnection {
     /// Calls that go on at their servers while this stateless host fetches what those asked for.
     var parked: [ParkingID: ParkedCall] = [:]
     private var parkingCount = 0
+    /// Tasks that it began and follows itself, by the names we gave them; the oldest are forgotten first.
+    var tasks: OrderedDictionary<String, RelayedTask> = [:]
+    private var taskCount = 0
     /// What it wants to hear of as a stateless host, by the ids of its requests.
     var listens: OrderedDictionary<RequestID, Listen> = [:]
     /// Its requests of the stateless era that are not answered yet.
@@ -118,8 +121,27 @@ final class HostConnection {
     /// It may still say that it can be asked.
     var mayBecomeReady: Bool { !isInputClosed && !(machine.isStateless && machine.session == .new) }
 
-    /// What a stateless server is told of this host, if the host says nothing itself.
-    var envelope: Envelope { Envelope(capabilities: machine.capabilities, logLevel: machine.logLevel) }
+    /// Gives a server's task a name of ours: those of two servers may be the same.
+    func name(_ task: RelayedTask) -> String {
+        if let known = tasks.first(where: { $0.value.downstream == task.downstream && $0.value.idJSON == task.idJSON }) { return known.key }
+        taskCount += 1
+        let name = "mcpagg-\(id.number)-\(taskCount)"
+        tasks[name] = task
+        if tasks.count > Limits.tasks { tasks.removeFirst() }
+        return name
+    }
+
+    /// What a stateless server is told of this host.
+    /// - Parameter withTasks: we follow a task for it.
+    func envelope(for request: HostRequest, withTasks: Bool) -> Envelope {
+        if let envelope = request.envelope, !withTasks { return envelope }
+        var capabilities = request.envelope?.capabilities ?? machine.capabilities
+        if withTasks { capabilities.tasks = true }
+        return Envelope(capabilities: capabilities, logLevel: request.envelope == nil ? machine.logLevel : request.envelope?.logLevel)
+    }
+
+    /// Whether it may ask for tasks as 2025-11-25 has them.
+    func knowsTasks(_ request: HostRequest) -> Bool { request.era == .handshake && machine.revision == .v2025_11_25 }
 
     func nextParking() -> ParkingID {
         parkingCount += 1

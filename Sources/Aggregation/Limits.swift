@@ -23,6 +23,10 @@ package enum Limits {
     package static let questionWait = Duration.milliseconds(5)
     /// Calls of one stateless host that wait at their servers for what it was asked for.
     package static let parkedCalls = 256
+    /// Tasks that one host follows itself.
+    package static let tasks = 1_000
+    /// For the result of a task a host waits as long as it likes, but not longer than this.
+    package static let taskWait = Duration.seconds(24 * 3600)
     /// Subscription streams of one stateless host, and resources on one of them.
     package static let listens = 64
     package static let listenedResources = 1_000

@@ -35,6 +35,8 @@ package struct FeatureDefinition: Sendable {
     /// Of a tool: the server says that calling it twice does no more than calling it once (`readOnlyHint` or `idempotentHint`;
     /// 2025-03-26, server/tools, "Tool annotations").
     package let isRepeatable: Bool
+    /// Of a tool: it can be called as a task alone (2025-11-25, basic/utilities/tasks, "Tool-Level Negotiation").
+    package let needsTask: Bool
 
     /// A definition's text, and where its name stands in it.
     struct Form: Sendable {
@@ -84,6 +86,7 @@ package struct FeatureDefinition: Sendable {
         namePlace = name.place
         handshakeForm = Self.handshakeForm(members, kind: kind)
         let annotations = members.first { $0.name == "annotations" }?.value
+        needsTask = members.first { $0.name == "execution" }?.value["taskSupport"]?.string == "required"
         isRepeatable = annotations?["readOnlyHint"]?.boolean == true || annotations?["idempotentHint"]?.boolean == true
     }
 }

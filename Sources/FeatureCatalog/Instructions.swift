@@ -20,8 +20,9 @@ package enum Instructions {
         }
         return texts.indices.map { index in
             let text = texts[index].text
-            let shown = text.count <= shares[index] ? text : String(text.prefix(max(0, shares[index] - 1))) + "…"
-            return headings[index] + shown
+            if text.count <= shares[index] { return headings[index] + text }
+            // Of the smallest share not even the mark is left.
+            return headings[index] + (shares[index] == 0 ? "" : text.prefix(shares[index] - 1) + "…")
         }.joined(separator: "\n\n")
     }
 }

@@ -10,6 +10,8 @@ package struct Route: Sendable {
     /// The same as JSON text, as the downstream wrote it.
     package let nameJSON: String
     package let isRepeatable: Bool
+    /// It can be called as a task alone.
+    package let needsTask: Bool
 }
 
 /// All servers' features of one kind, as one list.
@@ -56,7 +58,7 @@ package struct MergedList: Sendable {
         routes = entries.map {
             Route(
                 downstream: $0.downstream, name: $0.definition.name, nameJSON: $0.definition.nameJSON,
-                isRepeatable: $0.definition.isRepeatable)
+                isRepeatable: $0.definition.isRepeatable, needsTask: $0.definition.needsTask)
         }
         table = NameTable(entries.map(\.name.text))
     }

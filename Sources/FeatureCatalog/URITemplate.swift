@@ -39,12 +39,10 @@ package struct URITemplate: Sendable {
             case .anything:
                 if let first = ends.min() { next.formUnion(first...text.count) }
             case .segment:
-                for end in ends {
-                    var offset = end
-                    while offset < text.count, !strictly || text[offset] != UInt8(ascii: "/") {
-                        offset += 1
-                        next.insert(offset)
-                    }
+                var isInside = false
+                for offset in text.indices {
+                    isInside = (isInside || ends.contains(offset)) && !(strictly && text[offset] == UInt8(ascii: "/"))
+                    if isInside { next.insert(offset + 1) }
                 }
             }
             if next.isEmpty { return false }

@@ -224,9 +224,9 @@ extension MessageScan.Level {
         case .params:
             switch key.count {
             case 3: key.equals("uri") ? .uri : key.equals("ref") ? .ref : nil
-            case 4: key.equals("name") ? .name : nil
+            case 4: key.equals("name") ? .name : key.equals("task") ? .task : nil
             case 5: key.equals("_meta") ? .meta : key.equals("level") ? .level : nil
-            case 6: key.equals("cursor") ? .cursor : key.equals("logger") ? .logger : nil
+            case 6: key.equals("cursor") ? .cursor : key.equals("logger") ? .logger : key.equals("taskId") ? .taskID : nil
             case 7: key.equals("message") ? .message : nil
             case 9: key.equals("arguments") ? .arguments : key.equals("requestId") ? .requestID : nil
             case 12: key.equals("requestState") ? .requestState : nil
@@ -238,6 +238,7 @@ extension MessageScan.Level {
         case .result:
             switch key.count {
             case 5: key.equals("_meta") ? .meta : key.equals("ttlMs") ? .ttlMs : nil
+            case 6: key.equals("taskId") ? .taskID : nil
             case 10: key.equals("resultType") ? .resultType : key.equals("cacheScope") ? .cacheScope : nil
             case 12: key.equals("requestState") ? .requestState : nil
             case 13: key.equals("inputRequests") ? .inputRequests : nil

@@ -16,6 +16,8 @@ package struct Message: Sendable {
         case ref, refType, refName, refURI
         // What a stateless server needs before it can answer, and what it gets then (2026-07-28): members of `params` or of `result`.
         case inputRequests, inputResponses, requestState
+        // Work that goes on behind its request: members of `params`; the second of `result`, too.
+        case task, taskID
         // How a stateless result is to be taken: members of `result`.
         case resultType, ttlMs, cacheScope
         // `_meta` of `params` or of `result`, and its members.
@@ -24,7 +26,7 @@ package struct Message: Sendable {
 
     /// Where each ``Member`` stands.
     package struct Places: Sendable {
-        private var places = InlineArray<30, Place>(repeating: .absent)
+        private var places = InlineArray<32, Place>(repeating: .absent)
 
         package subscript(member: Member) -> Place {
             get { places[member.rawValue] }

@@ -54,6 +54,10 @@ package struct DownstreamProtocol: Sendable {
         case answer(ForwardedRequest)
         /// The message is progress of this request, for which the host has a token.
         case progress(ForwardedRequest, token: String)
+        /// The message is progress under the token of a request that was answered: perhaps with a task.
+        case lateProgress(Int)
+        /// The message tells how a task is.
+        case taskStatus
         /// The message is a log message of the server.
         case log
         /// The message answers this request, but under an id of another type.
@@ -66,6 +70,12 @@ package struct DownstreamProtocol: Sendable {
         case withdraw(RequestID)
         /// The message tells of a resource, or of an elicitation: hosts that asked for that are told.
         case notify(Method)
+        /// The request became a task: ``pollTask(_:)`` is to be called after this time, again and again.
+        case taskGoesOn(Int, pause: Duration, then: [ByteBuffer])
+        /// The task of this request has come to this answer.
+        case taskEnded(ForwardedRequest, Message)
+        /// The task of this request wants to know this, by its own keys: objects with `method` and `params`.
+        case taskAsks(Int, [(key: String, request: JSONView)])
         /// The server stopped telling of changes: ``listen(to:)`` is to be called again after a while.
         case listenEnded
         /// The answer to a request that was cancelled, or given up.
@@ -84,6 +94,8 @@ package struct DownstreamProtocol: Sendable {
         case list(FeatureKind, deadline: Instant)
         /// Something whose answer only matters if it is a refusal.
         case own(Method)
+        /// A look at the task that this request became, or the wait for its result.
+        case task(of: Int, Method)
         case forwarded(ForwardedRequest, deadline: Instant)
     }
 
@@ -129,10 +141,11 @@ package struct DownstreamProtocol: Sendable {
         }
     }
 
-    /// The request that was sent last and is not answered: on stdio a server does not say for which request it asks.
+    /// The request that was sent last, of those that may lead to questions, and is not answered: on stdio a server does not say for
+    /// which request it asks.
     package var newestRequest: (id: Int, request: ForwardedRequest)? {
         // Later ids are greater.
-        forwarded.max { $0.id < $1.id }
+        forwarded.filter(\.request.purpose.mayAsk).max { $0.id < $1.id }
     }
 
     /// Changes whose request one in flight is; its time begins anew.
@@ -312,12 +325,16 @@ package struct DownstreamProtocol: Sendable {
         case .initialize: return .unusable("its answer to 'initialize' is \(why)")
         case .discover: return discoveryFailed("its answer to 'server/discover' is \(why)")
         case .listen: return listenEnded(number, refusal: why)
+        case .task(let id, _):
+            guard case .forwarded(let request, _) = requests.remove(id) else { return .ignore(why) }
+            return .answer(request)
         case .list(let kind, _): return giveUp(kind, again: false, "its answer to '\(kind.listMethod.rawValue)' is \(why)", now: now)
         case .own: return .ignore(why)
         }
     }
 
     private mutating func answer(_ message: Message, now: Instant) -> Action {
+        if let id = message.integerID, let began = taskBegan(id, message, now: now) { return began }
         guard let id = message.integerID, let waiting = requests.remove(id) else {
             if let id = message.integerID, requests.wasUsed(id) {
                 lateAnswers += 1
@@ -336,9 +353,121 @@ package struct DownstreamProtocol: Sendable {
             return .ignore("its refusal of '\(method.rawValue)': \(message.errorSummary.text)")
         case .initialize: return initialized(message, now: now)
         case .discover: return discovered(message, now: now)
+        case .task(let call, let method): return taskAnswered(call, method, message, now: now)
         case .listen: return listenEnded(id, refusal: message.kind == .error ? message.errorSummary.text : nil)
         case .list(let kind, _): return listed(kind, message, now: now)
         }
+    }
+
+    // MARK: Tasks that we follow
+
+    /// How long to wait before each look at a task, if its server does not say, and within which bounds it may.
+    private static let taskPause = Duration.seconds(1)
+    private static let taskPauses = Duration.milliseconds(50)...Duration.seconds(60)
+
+    /// The request of this id stays in flight until its task is over.
+    private mutating func taskBegan(_ id: Int, _ message: Message, now: Instant) -> Action? {
+        guard case .forwarded(var request, _) = requests[id], request.runsAsTask, request.task == nil, message.kind == .result else {
+            return nil
+        }
+        let result = message.view(message.places[.result])
+        let task = era == .handshake ? result["task"] : result["resultType"]?.string == "task" ? result : nil
+        guard let task, let name = task["taskId"], name.kind == .string else { return nil }
+        let asked = task[era == .handshake ? "pollInterval" : "pollIntervalMs"]?.integer.map { Duration.milliseconds($0) }
+        let pause = min(max(asked ?? Self.taskPause, Self.taskPauses.lowerBound), Self.taskPauses.upperBound)
+        request.task = ForwardedRequest.TaskRun(id: name.jsonText, pause: pause)
+        requests[id] = .forwarded(request, deadline: request.deadline(from: now))
+        return .taskGoesOn(id, pause: pause, then: [])
+    }
+
+    /// - Returns: the request that asks how the task of this request is; `nil` if it is over.
+    package mutating func pollTask(_ id: Int) -> ByteBuffer? { askTask(of: id, .tasksGet) }
+
+    private mutating func askTask(of id: Int, _ method: Method) -> ByteBuffer? {
+        guard case .forwarded(let request, _) = requests[id], let task = request.task else { return nil }
+        return requests.insert(.task(of: id, method)).map { taskRequest($0, method, task) }
+    }
+
+    private func taskRequest(
+        _ id: Int, _ method: Method, _ task: ForwardedRequest.TaskRun, _ members: (inout JSONWriter) -> Void = { _ in }
+    ) -> ByteBuffer {
+        let params = JSONWriter.object { params in
+            params.member("taskId", json: task.id)
+            members(&params)
+            guard era == .stateless else { return }
+            var capabilities = ClientCapabilities()
+            capabilities.tasks = true
+            params.object("_meta") { $0.envelope(Envelope(capabilities: capabilities), from: identity) }
+        }
+        return Composition.request(id: id, method, params: params)
+    }
+
+    /// - Returns: the request that ends the task at its server.
+    package mutating func cancelTask(_ task: ForwardedRequest.TaskRun) -> ByteBuffer? {
+        requests.insert(.own(.tasksCancel)).map { taskRequest($0, .tasksCancel, task) }
+    }
+
+    /// - Returns: the request that tells a stateless server what its task wanted to know.
+    package mutating func updateTask(of id: Int, key: String, _ response: ByteBuffer) -> ByteBuffer? {
+        guard case .forwarded(let request, _) = requests[id], let task = request.task else { return nil }
+        return requests.insert(.own(.tasksUpdate)).map { own in
+            taskRequest(own, .tasksUpdate, task) { params in params.object("inputResponses") { $0.member(key, json: response) } }
+        }
+    }
+
+    private mutating func taskAnswered(_ id: Int, _ method: Method, _ message: Message, now: Instant) -> Action {
+        guard case .forwarded(var request, _) = requests[id], let task = request.task else { return .late }
+        func over(_ answer: Message) -> Action {
+            _ = requests.remove(id)
+            return .taskEnded(request, answer)
+        }
+        if method == .tasksResult { return over(message) }
+        guard message.kind == .result else {
+            return task.awaitsResult ? .taskGoesOn(id, pause: task.pause, then: []) : over(message)
+        }
+        // A sign of life.
+        requests[id] = .forwarded(request, deadline: request.deadline(from: now))
+        let result = message.view(message.places[.result])
+        let status = result["status"]?.string
+        if era == .handshake {
+            guard status != "working", !task.awaitsResult else { return .taskGoesOn(id, pause: task.pause, then: []) }
+            // Answered when there is one; what the task wants to know is asked meanwhile.
+            let question = askTask(of: id, .tasksResult)
+            request.task?.awaitsResult = question != nil
+            requests[id] = .forwarded(request, deadline: request.deadline(from: now))
+            return .taskGoesOn(id, pause: task.pause, then: question.map { [$0] } ?? [])
+        }
+        switch status {
+        case "completed":
+            guard let text = result["result"], let answer = answer("result", text.json) else { return over(message) }
+            return over(answer)
+        case "failed":
+            guard let text = result["error"], let answer = answer("error", text.json) else { return over(message) }
+            return over(answer)
+        case "cancelled":
+            let text = JSONWriter.object {
+                $0.member("code", ErrorCode.internalError.rawValue)
+                $0.member("message", "The server cancelled the task")
+            }
+            return answer("error", text).map(over) ?? over(message)
+        case "input_required":
+            let asked = result["inputRequests"]?.members.filter { !task.asked.contains($0.name) } ?? []
+            request.task?.asked.formUnion(asked.map(\.name))
+            requests[id] = .forwarded(request, deadline: request.deadline(from: now))
+            guard !asked.isEmpty else { return .taskGoesOn(id, pause: task.pause, then: []) }
+            return .taskAsks(id, asked.map { ($0.name, $0.value) })
+        default: return .taskGoesOn(id, pause: task.pause, then: [])
+        }
+    }
+
+    /// An answer as if the server had given it itself.
+    private func answer(_ member: String, _ json: ByteBuffer) -> Message? {
+        try? Message(
+            scanning: JSONWriter.object {
+                $0.member("jsonrpc", "2.0")
+                $0.member("id", 0)
+                $0.member(member, json: json)
+            })
     }
 
     private mutating func initialized(_ message: Message, now: Instant) -> Action {
@@ -420,7 +549,9 @@ package struct DownstreamProtocol: Sendable {
         switch message.method {
         case .progress:
             // The token we gave it is our id of the request.
-            guard let id = message.integer(message.places[.progressToken]), case .forwarded(let request, _) = requests[id] else {
+            let id = message.integer(message.places[.progressToken])
+            guard let id, case .forwarded(let request, _) = requests[id] else {
+                if let id, requests.wasUsed(id) { return .lateProgress(id) }
                 return .ignore("progress of nothing that is in flight")
             }
             requests[id] = .forwarded(request, deadline: request.deadline(from: now))
@@ -436,6 +567,7 @@ package struct DownstreamProtocol: Sendable {
             }
             return .withdraw(id)
         case .acknowledged: return acknowledged(message)
+        case .taskStatus: return .taskStatus
         case .toolsListChanged: return changed([.tools], now: now)
         case .promptsListChanged: return changed([.prompts], now: now)
         case .resourcesListChanged: return changed([.resources, .templates], now: now)
@@ -515,7 +647,7 @@ package struct DownstreamProtocol: Sendable {
             switch waiting {
             case .forwarded(let request, _): requests[id] = .forwarded(request, deadline: request.deadline(from: now))
             case .list(let kind, _): requests[id] = .list(kind, deadline: now.advanced(by: Self.listTimeout))
-            case .initialize, .discover, .listen, .own: break
+            case .initialize, .discover, .listen, .task, .own: break
             }
         }
     }
@@ -531,7 +663,7 @@ package struct DownstreamProtocol: Sendable {
                 forgotten.append(id)
                 // What it was read for may still be true.
                 readers[kind]?.giveUp(again: true, now: now)
-            case .forwarded, .initialize, .discover, .listen, .list, .own: break
+            case .forwarded, .initialize, .discover, .listen, .task, .list, .own: break
             }
         }
         for (id, _) in expired { _ = abandon(id) }
@@ -545,7 +677,7 @@ package struct DownstreamProtocol: Sendable {
             switch waiting.entry {
             case .forwarded(_, let deadline): deadline
             case .list(_, let deadline): phase == .ready ? deadline : nil
-            case .initialize, .discover, .listen, .own: nil
+            case .initialize, .discover, .listen, .task, .own: nil
             }
         }.min()
     }

@@ -30,16 +30,23 @@ package struct EraBridge: Sendable {
     ///   - id: ours; it is the progress token as well, if the host wants progress.
     ///   - name: the member that names what is asked for, and what the server calls it.
     ///   - envelope: what a stateless server is told of the host; `nil` for a server of the handshake era.
+    ///   - runsAsTask: a server of the handshake era is to make a task of it; for a stateless one the envelope says that it may.
+    ///   - keepsTask: whether the host may ask for a task itself.
     package func request(
         _ message: Message, id: Int, name: (member: Message.Member, json: String)?, wantsProgress: Bool, isStateless: Bool,
-        envelope: Envelope?, input: Input? = nil
+        envelope: Envelope?, input: Input? = nil, runsAsTask: Bool = false, keepsTask: Bool = true
     ) -> Splice {
         var splice = Splice(message)
+        let losesTask = !keepsTask && message.places[.task].isPresent
         if envelope == nil, !isStateless {
+            if losesTask { splice.remove(.task) }
             if wantsProgress { splice.replace(.metaProgressToken, with: .integer(id)) }
+            if runsAsTask, !losesTask { splice.insert("\"task\":{}", into: .params) }
         } else {
             // A server of the handshake era has nothing to do with them, and never sees those of ours.
-            if envelope == nil { splice.remove(.inputResponses, .requestState) }
+            if envelope == nil {
+                losesTask ? splice.remove(.inputResponses, .requestState, .task) : splice.remove(.inputResponses, .requestState)
+            }
             let meta = message.places[.meta].isPresent ? message.view(message.places[.meta]) : nil
             let rewritten = JSONWriter.object { writer in
                 if wantsProgress { writer.member(MetaKey.progressToken, id) }
@@ -47,6 +54,7 @@ package struct EraBridge: Sendable {
                 writer.endToEndMembers(of: meta)
             }
             var members = input.map(Self.members) ?? ""
+            if runsAsTask, envelope == nil { members = "\"task\":{}" }
             if meta != nil {
                 splice.replace(.meta, with: .bytes(rewritten))
             } else {
@@ -122,33 +130,49 @@ package struct EraBridge: Sendable {
         return try? Message(scanning: splice.bytes)
     }
 
-    /// The person sees one server, us: the texts of elicitations say which one asks.
+    /// What a stateless server asks for, with its name to it.
     private func labelled(_ requests: JSONView, _ label: String) -> ByteBuffer {
         JSONWriter.object { entries in
             for (key, entry) in requests.members {
-                guard entry["method"]?.string == Method.elicit.rawValue else {
+                guard let method = entry["method"]?.string.flatMap(Method.init(rawValue:)), let params = entry["params"] else {
                     entries.member(key, json: entry.json)
                     continue
                 }
                 entries.object(key) { writer in
-                    for (name, value) in entry.members where name != "params" { writer.member(name, json: value.json) }
-                    guard let params = entry["params"] else { return }
-                    writer.object("params") { writer in
-                        for (name, value) in params.members {
-                            if name == "message", let text = value.string {
-                                writer.member(name, Self.labelled(text, label))
-                            } else {
-                                writer.member(name, json: value.json)
-                            }
-                        }
+                    for (name, value) in entry.members {
+                        writer.member(name, json: name == "params" ? Self.labelled(params, of: method, label) : value.json)
                     }
                 }
             }
         }
     }
 
-    /// A text for the person, with the name of the server it is from.
-    package static func labelled(_ text: String, _ label: String) -> String { "[\(label)] \(text)" }
+    /// The key of `_meta` under which a host finds the name of the server that asks for a sample.
+    private static let serverKey = "dev.mcpagg/server"
+
+    /// The host sees one server, us: the text of an elicitation, and `_meta` of a request for a sample, say which one asks.
+    /// - Parameters:
+    ///   - params: of the question.
+    ///   - label: the server's name.
+    package static func labelled(_ params: JSONView, of method: Method, _ label: String) -> ByteBuffer {
+        JSONWriter.object { writer in
+            var hasMeta = false
+            for (name, value) in params.members {
+                switch name {
+                case "message" where method == .elicit && value.kind == .string:
+                    writer.member(name, "[\(label)] \(value.string ?? "")")
+                case "_meta" where method == .sample && value.kind == .object:
+                    hasMeta = true
+                    writer.object(name) { meta in
+                        for (name, value) in value.members where name != Self.serverKey { meta.member(name, json: value.json) }
+                        meta.member(Self.serverKey, label)
+                    }
+                default: writer.member(name, json: value.json)
+                }
+            }
+            if method == .sample, !hasMeta, params["_meta"] == nil { writer.object("_meta") { $0.member(Self.serverKey, label) } }
+        }
+    }
 
     /// With our name for the server's in `_meta`.
     private func stamped(_ splice: Splice, _ message: Message) -> Splice {
@@ -199,6 +223,26 @@ package struct EraBridge: Sendable {
             result.member("requestState", state)
             result.object("_meta") { $0.member(MetaKey.serverInfo, json: identity.json) }
         }
+    }
+
+    // MARK: Tasks
+
+    /// A message whose `_meta` names a task, with the task's name on the next hop.
+    /// - Parameter task: JSON text; `nil` for a host that knows nothing of the task.
+    package func relatedTask(in message: Message, _ task: String?) -> Message {
+        let meta = message.view(message.places[.meta])
+        guard meta.members.contains(where: { $0.name == MetaKey.relatedTask }) else { return message }
+        var splice = Splice(message)
+        if task == nil, meta.members.count == 1 {
+            splice.remove(.meta)
+        } else {
+            let rewritten = JSONWriter.object { writer in
+                for (name, value) in meta.members where name != MetaKey.relatedTask { writer.member(name, json: value.json) }
+                if let task { writer.object(MetaKey.relatedTask) { $0.member("taskId", json: task) } }
+            }
+            splice.replace(.meta, with: .bytes(rewritten))
+        }
+        return (try? Message(scanning: splice.bytes)) ?? message
     }
 
     // MARK: Errors, to a host

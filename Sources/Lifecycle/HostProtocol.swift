@@ -33,6 +33,8 @@ package struct HostProtocol: Sendable {
         case forward(FeatureKind, RequestID)
         /// Forward the message to the owner of the resource in `params.uri`.
         case resource(Method, RequestID)
+        /// Forward the message to the server of the task in `params.taskId`.
+        case task(Method, RequestID)
         /// Forward the message to the owner of what `params.ref` names.
         case complete(RequestID)
         /// The message answers a question of ours, asked under this id.
@@ -152,6 +154,9 @@ package struct HostProtocol: Sendable {
         switch method {
         case .subscribe: return needing(.uri, "uri", message, id: id) ?? .resource(.subscribe, id)
         case .unsubscribe: return needing(.uri, "uri", message, id: id) ?? .resource(.unsubscribe, id)
+        case .tasksGet where revision == .v2025_11_25, .tasksResult where revision == .v2025_11_25,
+            .tasksCancel where revision == .v2025_11_25:
+            return needing(.taskID, "taskId", message, id: id) ?? method.map { .task($0, id) } ?? .answer(methodNotFound(message, id: id))
         case .setLevel:
             let text = message.string(message.places[.level])
             guard let level = text.flatMap(LogLevel.init(rawValue:)) else {
@@ -186,6 +191,10 @@ package struct HostProtocol: Sendable {
                 return .answer(Composition.error(id: id, .invalidParams, text))
             }
             return .stateless(envelope, .listen(id, filter))
+        case .tasksGet, .tasksCancel, .tasksUpdate:
+            guard envelope.capabilities.tasks else { return .answer(missingTasks(id: id)) }
+            let action = needing(.taskID, "taskId", message, id: id) ?? message.method.map { .task($0, id) }
+            return .stateless(envelope, action ?? .answer(methodNotFound(message, id: id)))
         default: return .stateless(envelope, featureRequest(message, id: id) ?? .answer(methodNotFound(message, id: id)))
         }
     }
@@ -200,6 +209,20 @@ package struct HostProtocol: Sendable {
                 $0.object("data") {
                     $0.array("supported") { $0.value(Revision.newestStateless.rawValue) }
                     $0.member("requested", requested)
+                }
+            }
+        }
+    }
+
+    private func missingTasks(id: RequestID) -> ByteBuffer {
+        JSONWriter.object {
+            $0.member("jsonrpc", "2.0")
+            $0.member("id", json: id.text)
+            $0.object("error") {
+                $0.member("code", ErrorCode.missingClientCapability.rawValue)
+                $0.member("message", "The request does not declare the extension '\(Extension.tasks)'")
+                $0.object("data") { data in
+                    data.object("requiredCapabilities") { $0.object("extensions") { $0.object(Extension.tasks) { _ in } } }
                 }
             }
         }
@@ -294,6 +317,18 @@ package struct HostProtocol: Sendable {
         }
         writer.object("logging") { _ in }
         if revision >= .v2025_03_26 { writer.object("completions") { _ in } }
-        if revision >= .v2025_11_25, let extensions { writer.member("extensions", json: extensions) }
+        if revision == .v2025_11_25 {
+            writer.object("tasks") { tasks in
+                tasks.object("cancel") { _ in }
+                tasks.object("requests") { requests in requests.object("tools") { $0.object("call") { _ in } } }
+            }
+        }
+        guard revision >= .v2025_11_25, extensions != nil || revision.era == .stateless else { return }
+        writer.object("extensions") { writer in
+            if let extensions {
+                for (name, value) in JSONView.whole(ByteBuffer(string: extensions)).members { writer.member(name, json: value.json) }
+            }
+            if revision.era == .stateless { writer.object(Extension.tasks) { _ in } }
+        }
     }
 }

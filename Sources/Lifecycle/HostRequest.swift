@@ -40,8 +40,19 @@ package struct ForwardedRequest: Sendable {
     /// What is asked of the server; it decides what the host is told if there is no answer.
     package enum Purpose: Hashable, Sendable {
         case tool, prompt, read, complete
+        /// Asks for the state of a task, its result, or its end.
+        case task(Method)
         case subscribe(uri: String)
         case unsubscribe(uri: String)
+
+        /// The server may ask for something before it answers, or a stateless one instead (2026-07-28, basic, "Multi round-trip
+        /// requests").
+        package var mayAsk: Bool {
+            switch self {
+            case .tool, .prompt, .read, .task(.tasksResult): true
+            case .complete, .subscribe, .unsubscribe, .task: false
+            }
+        }
     }
 
     package var request: HostRequest
@@ -52,6 +63,14 @@ package struct ForwardedRequest: Sendable {
     package var idleTimeout: Duration
     /// When it is over however much progress there is; `nil` for no such end.
     package var latest: Instant?
+    /// We asked for a task, for a host that knows nothing of it: what the server answers is followed to its result.
+    package var runsAsTask = false
+    /// The host asked for a task, which it follows itself.
+    package var wantsTask = false
+    /// The task that it is about, as the server calls it: JSON text.
+    package var followedTask: String?
+    /// The task that it became.
+    package var task: TaskRun?
 
     package init(request: HostRequest, purpose: Purpose, progressToken: String?, idleTimeout: Duration, latest: Instant?) {
         self.request = request
@@ -59,6 +78,18 @@ package struct ForwardedRequest: Sendable {
         self.progressToken = progressToken
         self.idleTimeout = idleTimeout
         self.latest = latest
+    }
+
+    /// A task of a server that we follow.
+    package struct TaskRun: Hashable, Sendable {
+        /// What the server calls it: JSON text.
+        package var id: String
+        /// How long to wait before each look at it.
+        package var pause: Duration
+        /// Keys of what it asked for, and was asked of the host.
+        package var asked: Set<String> = []
+        /// Its result was asked for: that request is answered when there is one.
+        package var awaitsResult = false
     }
 
     func deadline(from now: Instant) -> Instant {

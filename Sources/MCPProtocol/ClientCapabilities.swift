@@ -1,4 +1,5 @@
 package import JSONRPC
+import NIOCore
 
 /// What a host can do for servers, as it declared; and what we declare to servers on its behalf.
 package struct ClientCapabilities: Hashable, Sendable {
@@ -11,6 +12,8 @@ package struct ClientCapabilities: Hashable, Sendable {
     package var elicitationURL = false
     /// Those of its extensions that need nothing of us: JSON text of an object, or `nil`. See ``Extension``.
     package var extensions: String?
+    /// It can follow tasks as the stateless era has them.
+    package var tasks = false
 
     package init() {}
 
@@ -28,11 +31,13 @@ package struct ClientCapabilities: Hashable, Sendable {
                 samplingTools = revision >= .v2025_11_25 && value["tools"]?.kind == .object
                 samplingContext = revision >= .v2025_11_25 && value["context"]?.kind == .object
             case "elicitation" where revision >= .v2025_06_18:
-                let url = value["url"]?.kind == .object
-                elicitationURL = revision >= .v2025_11_25 && url
+                let url = revision >= .v2025_11_25 && value["url"]?.kind == .object
+                elicitationURL = url
                 // An empty object means forms alone (2025-11-25, client/elicitation, "Capabilities").
                 elicitationForm = value["form"]?.kind == .object || !url
-            case "extensions": extensions = Extension.passedThrough(value)
+            case "extensions":
+                extensions = Extension.passedThrough(value)
+                tasks = revision.era == .stateless && value[Extension.tasks]?.kind == .object
             default: break
             }
         }
@@ -56,7 +61,13 @@ package struct ClientCapabilities: Hashable, Sendable {
                 if elicitationURL { $0.object("url") { _ in } }
             }
         }
-        if let extensions { writer.member("extensions", json: extensions) }
+        guard extensions != nil || tasks else { return }
+        writer.object("extensions") { writer in
+            if let extensions {
+                for (name, value) in JSONView.whole(ByteBuffer(string: extensions)).members { writer.member(name, json: value.json) }
+            }
+            if tasks { writer.object(Extension.tasks) { _ in } }
+        }
     }
 
     /// What of this a peer of another revision knows: it was declared to it before its revision was known.

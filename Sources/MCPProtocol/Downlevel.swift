@@ -49,9 +49,14 @@ package enum Downlevel {
         }
     }
 
+    /// Whether a form can be asked for at all: several choices at once came with 2025-11-25.
+    package static func canElicit(_ params: JSONView?, in revision: Revision) -> Bool {
+        revision >= .v2025_11_25
+            || params?["requestedSchema"]?["properties"]?.members.contains { $0.value["type"]?.string == "array" } != true
+    }
+
     /// - Parameter params: of an `elicitation/create` with a form.
-    /// - Returns: the form in the schema of this revision; `nil` if it can be had as it is. What has no form there is left: the host
-    ///   refuses it, and the server hears that nobody answered.
+    /// - Returns: the form in the schema of this revision; `nil` if it can be had as it is.
     package static func elicitation(_ params: JSONView, for revision: Revision) -> ByteBuffer? {
         guard revision < .v2025_11_25, let schema = params["requestedSchema"], let properties = schema["properties"] else { return nil }
         guard properties.members.contains(where: { $0.value["oneOf"] != nil }) || params["mode"] != nil else { return nil }

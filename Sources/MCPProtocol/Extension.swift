@@ -7,6 +7,9 @@ package enum Extension {
     /// need methods or a bookkeeping of ours, so it is not declared, and who is not told of it does not use it.
     private static let transparent: Set<String> = ["io.modelcontextprotocol/ui"]
 
+    /// Calls that go on behind their requests, as the stateless era has them.
+    package static let tasks = "io.modelcontextprotocol/tasks"
+
     /// - Parameter declared: an `extensions` object.
     /// - Returns: its part that only passes through, as JSON text; `nil` if there is none.
     package static func passedThrough(_ declared: JSONView) -> String? {

@@ -17,6 +17,11 @@ package enum Method: String, CaseIterable, Sendable {
     case complete = "completion/complete"
     case setLevel = "logging/setLevel"
     case listen = "subscriptions/listen"
+    case tasksGet = "tasks/get"
+    case tasksResult = "tasks/result"
+    case tasksCancel = "tasks/cancel"
+    /// Stateless era.
+    case tasksUpdate = "tasks/update"
     case initialized = "notifications/initialized"
     case cancelled = "notifications/cancelled"
     case progress = "notifications/progress"
@@ -27,6 +32,7 @@ package enum Method: String, CaseIterable, Sendable {
     case resourcesUpdated = "notifications/resources/updated"
     case rootsListChanged = "notifications/roots/list_changed"
     case elicitationComplete = "notifications/elicitation/complete"
+    case taskStatus = "notifications/tasks/status"
     case acknowledged = "notifications/subscriptions/acknowledged"
     // Asked by servers.
     case rootsList = "roots/list"
@@ -39,11 +45,15 @@ extension Method {
         // A look at the length tells them apart; then one comparison, or two, decide. No string is made.
         switch text.count {
         case 4 where text.equals("ping"): self = .ping
+        case 9 where text.equals("tasks/get"): self = .tasksGet
         case 10 where text.equals("tools/call"): self = .toolsCall
         case 10 where text.equals("tools/list"): self = .toolsList
         case 10 where text.equals("initialize"): self = .initialize
         case 10 where text.equals("roots/list"): self = .rootsList
         case 11 where text.equals("prompts/get"): self = .promptsGet
+        case 12 where text.equals("tasks/result"): self = .tasksResult
+        case 12 where text.equals("tasks/cancel"): self = .tasksCancel
+        case 12 where text.equals("tasks/update"): self = .tasksUpdate
         case 12 where text.equals("prompts/list"): self = .promptsList
         case 14 where text.equals("resources/list"): self = .resourcesList
         case 14 where text.equals("resources/read"): self = .resourcesRead
@@ -60,6 +70,7 @@ extension Method {
         case 23 where text.equals("notifications/cancelled"): self = .cancelled
         case 24 where text.equals("resources/templates/list"): self = .templatesList
         case 25 where text.equals("notifications/initialized"): self = .initialized
+        case 26 where text.equals("notifications/tasks/status"): self = .taskStatus
         case 31 where text.equals("notifications/resources/updated"): self = .resourcesUpdated
         case 32 where text.equals("notifications/roots/list_changed"): self = .rootsListChanged
         case 32 where text.equals("notifications/tools/list_changed"): self = .toolsListChanged

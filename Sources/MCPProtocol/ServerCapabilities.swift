@@ -11,6 +11,8 @@ package struct ServerCapabilities: Hashable, Sendable {
     package var logging = false
     /// Those of its extensions that need nothing of us: JSON text of an object, or `nil`. See ``Extension``.
     package var extensions: String?
+    /// Calls of its tools can be tasks: of the core protocol in 2025-11-25, of the extension in the stateless era.
+    package var tasks = false
     /// Which lists it announces changes of.
     package var announced: Set<FeatureKind> = []
 
@@ -35,7 +37,10 @@ package struct ServerCapabilities: Hashable, Sendable {
                 subscriptions = value["subscribe"]?.boolean == true
             case "completions": completions = true
             case "logging": logging = true
-            case "extensions": extensions = Extension.passedThrough(value)
+            case "tasks" where revision == .v2025_11_25: tasks = value["requests"]?["tools"]?["call"]?.kind == .object
+            case "extensions":
+                extensions = Extension.passedThrough(value)
+                if revision.era == .stateless { tasks = value[Extension.tasks]?.kind == .object }
             default: break
             }
         }

@@ -23,7 +23,7 @@ struct AggregatorTests {
             let status = await bench.aggregator.status()
             #expect(status.filter { $0.state == .ready }.count == count)
             #expect(Set(status.compactMap(\.processID)).count == count)
-            #expect(await bench.aggregator.mergedCatalog().tools.map(\.name.text) == (0..<count).map { "server\($0)__echo" })
+            #expect(await bench.aggregator.mergedCatalog()[.tools].entries.map(\.name.text) == (0..<count).map { "server\($0)__echo" })
         }
     }
 
@@ -197,7 +197,7 @@ struct AggregatorTests {
             #expect(await bench.aggregator.holdings() != Holdings())
             try await bench.end()
             let text = try await call.value
-            #expect(text.contains("'ready' ended while it was working on this call"))
+            #expect(text.contains("'ready' ended while it was working on this request"))
             #expect(await bench.aggregator.holdings() == Holdings())
         }
     }

@@ -21,7 +21,7 @@ struct Workbench {
         let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
         let bench = Workbench(
             aggregator: Aggregator(
-                on: group.next(), identity: HostProtocol.Identity(name: "test", version: "1"), options: options,
+                on: group.next(), identity: Implementation(name: "test", version: "1"), options: options,
                 surroundings: Aggregator.Surroundings(environment: ProcessInfo.processInfo.environment, workingDirectory: "/"),
                 logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }, random: SystemRandomNumberGenerator()),
             group: group)
@@ -95,6 +95,6 @@ extension Aggregator {
             timers: timers.count, downstreams: downstreams.count, replacements: replacements.count, early: early.count,
             unanswered: hosts.values.reduce(0) { $0 + $1.waiting.count + $1.batches.count }
                 + local.values.reduce(0) { $0 + $1.waiting.count },
-            callsInFlight: downstreams.values.reduce(0) { $0 + $1.machine.callsInFlight }, settledWaiters: settledWaiters.count)
+            callsInFlight: downstreams.values.reduce(0) { $0 + $1.machine.requestsInFlight }, settledWaiters: settledWaiters.count)
     }
 }

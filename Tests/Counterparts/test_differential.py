@@ -57,6 +57,10 @@ def normalized(recording: Recording) -> Conversation:
         params, result = message.get("params") or {}, message.get("result") or {}
         if method == "elicitation/create":
             params["message"] = params["message"].removeprefix(f"[{LABEL}] ")
+        if method == "sampling/createMessage" and params.get("_meta", {}).get("dev.mcpagg/server") == LABEL:
+            del params["_meta"]["dev.mcpagg/server"]
+            if not params["_meta"]:
+                del params["_meta"]
         if method == "notifications/message":
             logger = params.pop("logger", "")
             params["logger"] = logger.removeprefix(LABEL).removeprefix("/")

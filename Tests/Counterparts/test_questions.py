@@ -113,6 +113,8 @@ def test_a_question_reaches_the_host_and_its_answer_the_server(pair, method, par
     if method == "elicitation/create":
         assert "one" in asked["params"]["message"] and params["message"] in asked["params"]["message"]
         expected["message"] = asked["params"]["message"]
+    if method == "sampling/createMessage":
+        expected["_meta"] = {**expected.get("_meta", {}), "dev.mcpagg/server": "one"}
     assert asked.get("params") == expected, "nothing else is touched"
     host.reply(asked["id"], answer)
     assert one.answer_to(id) == {"jsonrpc": "2.0", "id": id, "result": answer}

@@ -1,4 +1,5 @@
 import JSONRPC
+import MCPProtocol
 import NIOCore
 import Testing
 
@@ -51,7 +52,8 @@ struct CatalogTests {
         let message = try Message(scanning: buffer)
         let tools = message.view(message.places[.result])["tools"]?.elements ?? []
         let source = CatalogSource(
-            downstream: DownstreamID(1), key: "s", rules: ExposureRules(prefix: "s"), tools: try tools.map { try ToolDefinition($0) })
+            downstream: DownstreamID(1), key: "s", rules: ExposureRules(prefix: "s"),
+            tools: try tools.map { try FeatureDefinition($0, kind: .tools) })
         #expect(Catalog(source).list == #"{"tools":[{"name":"s__a"},{"x":1,"name":"s__b"}]}"#)
     }
 
@@ -63,16 +65,16 @@ struct CatalogTests {
         let catalog = Catalog(merging: servers, style: NameStyle(), after: .empty)
         #expect(catalog.names == ["zeta__b", "zeta__a", "alpha__c", "mid__z", "mid__y", "mid__x"])
         #expect(catalog.list == #"{"tools":[\#(catalog.names.map { #"{"name":"\#($0)"}"# }.joined(separator: ","))]}"#)
-        for _ in 0..<10 { #expect(Catalog(merging: servers, style: NameStyle(), after: .empty).toolsResult == catalog.toolsResult) }
+        for _ in 0..<10 { #expect(Catalog(merging: servers, style: NameStyle(), after: .empty)[.tools].result == catalog[.tools].result) }
         #expect(Catalog(merging: servers.reversed(), style: NameStyle(), after: .empty).names.first == "mid__z")
     }
 
     @Test("can be had of one server alone, as it stands in the whole")
     func oneServer() throws {
         let catalog = Catalog(try source("a", ["x", "y"]), try source("b", ["x"]))
-        #expect(String(buffer: catalog.toolsResult(of: "a")) == #"{"tools":[{"name":"a__x"},{"name":"a__y"}]}"#)
-        #expect(String(buffer: catalog.toolsResult(of: "b")) == #"{"tools":[{"name":"b__x"}]}"#)
-        #expect(String(buffer: catalog.toolsResult(of: "c")) == #"{"tools":[]}"#)
+        #expect(String(buffer: catalog[.tools].result(of: "a")) == #"{"tools":[{"name":"a__x"},{"name":"a__y"}]}"#)
+        #expect(String(buffer: catalog[.tools].result(of: "b")) == #"{"tools":[{"name":"b__x"}]}"#)
+        #expect(String(buffer: catalog[.tools].result(of: "c")) == #"{"tools":[]}"#)
     }
 
     @Test("has a tool that its server lists twice once, as it was listed first")
@@ -84,21 +86,21 @@ struct CatalogTests {
     @Test("counts a revision for each change of its bytes, and for nothing else")
     func revisions() throws {
         let (git, other) = (try source("git", ["a"]), try source("other", ["b"]))
-        #expect(Catalog.empty.revision == 0 && Catalog.empty.list == #"{"tools":[]}"#)
-        #expect(Catalog().revision == 0)
+        #expect(Catalog.empty[.tools].revision == 0 && Catalog.empty.list == #"{"tools":[]}"#)
+        #expect(Catalog()[.tools].revision == 0)
         let first = Catalog(git)
-        #expect(first.revision == 1)
-        #expect(Catalog(git, after: first).revision == 1)
+        #expect(first[.tools].revision == 1)
+        #expect(Catalog(git, after: first)[.tools].revision == 1)
         let both = Catalog(git, other, after: first)
-        #expect(both.revision == 2)
+        #expect(both[.tools].revision == 2)
         // Back to what it was is a change again.
         let again = Catalog(git, after: both)
-        #expect(again.revision == 3 && again.toolsResult == first.toolsResult)
-        #expect(Catalog(other, git, after: both).revision == 3, "another order")
-        #expect(Catalog(after: both).revision == 3)
+        #expect(again[.tools].revision == 3 && again[.tools].result == first[.tools].result)
+        #expect(Catalog(other, git, after: both)[.tools].revision == 3, "another order")
+        #expect(Catalog(after: both)[.tools].revision == 3)
         let described = CatalogSource(
             downstream: git.downstream, key: git.key, rules: git.rules, tools: [try tool(json: #"{"name":"a","title":"A"}"#)])
-        #expect(Catalog(described, after: first).revision == 2)
+        #expect(Catalog(described, after: first)[.tools].revision == 2)
     }
 
     @Test("leads to the new server though no byte of it changed")
@@ -107,7 +109,7 @@ struct CatalogTests {
         let first = Catalog(before)
         let renewed = CatalogSource(downstream: DownstreamID(99), key: "s", rules: before.rules, tools: before.tools)
         let second = Catalog(renewed, after: first)
-        #expect(second.revision == first.revision)
+        #expect(second[.tools].revision == first[.tools].revision)
         #expect(second.target("s__a") == "99 a")
     }
 
@@ -115,11 +117,11 @@ struct CatalogTests {
     func large() throws {
         let servers = try (0..<10).map { server in try source("s\(server)", (0..<1_000).map { "tool_\($0)" }) }
         let catalog = Catalog(merging: servers, style: NameStyle(), after: .empty)
-        #expect(catalog.tools.count == 10_000 && Set(catalog.names).count == 10_000)
+        #expect(catalog[.tools].entries.count == 10_000 && Set(catalog.names).count == 10_000)
         for server in 0..<10 {
             for tool in 0..<1_000 {
-                let route = try catalog.route("s\(server)__tool_\(tool)")
-                #expect(route.downstream == servers[server].downstream && route.tool.text == "tool_\(tool)")
+                let route = try catalog.route(.tools, "s\(server)__tool_\(tool)")
+                #expect(route.downstream == servers[server].downstream && route.name.text == "tool_\(tool)")
             }
         }
         #expect(catalog.target("s3__tool_1000").hasPrefix("Unknown tool: s3__tool_1000. Did you mean 's3__tool_100' or "))
@@ -132,13 +134,15 @@ struct ToolDefinitionTests {
         "that are none are refused, with the reason",
         arguments: [
             ("7", "a tool is not an object"), ("[]", "a tool is not an object"), (#""name""#, "a tool is not an object"),
-            ("null", "a tool is not an object"), ("{}", "a tool has no name"), (#"{"Name":"a"}"#, "a tool has no name"),
-            (#"{"name":null}"#, "a tool has no name"), (#"{"name":7}"#, "a tool has no name"), (#"{"name":["a"]}"#, "a tool has no name"),
-            (#"{"inputSchema":{"name":"a"}}"#, "a tool has no name"), (#"{"name":""}"#, "a tool's name is empty"),
-            (#"{"name":"a","name":"a"}"#, "a tool has two names"), (#"{"name":"a","n\u0061me":"b"}"#, "a tool has two names"),
+            ("null", "a tool is not an object"), ("{}", "a tool has no 'name'"), (#"{"Name":"a"}"#, "a tool has no 'name'"),
+            (#"{"name":null}"#, "a tool has no 'name'"), (#"{"name":7}"#, "a tool has no 'name'"),
+            (#"{"name":["a"]}"#, "a tool has no 'name'"),
+            (#"{"inputSchema":{"name":"a"}}"#, "a tool has no 'name'"), (#"{"name":""}"#, "the 'name' of a tool is empty"),
+            (#"{"name":"a","name":"a"}"#, "a tool has two members 'name'"),
+            (#"{"name":"a","n\u0061me":"b"}"#, "a tool has two members 'name'"),
         ])
     func defects(json: String, reason: String) throws {
-        #expect(throws: ToolDefinition.Defect(description: reason)) { try tool(json: json) }
+        #expect(throws: FeatureDefinition.Defect(description: reason)) { try tool(json: json) }
     }
 
     @Test(
@@ -146,7 +150,7 @@ struct ToolDefinitionTests {
         arguments: [(#""a""#, "a"), (#""\u0061\/b""#, "a/b"), (#""\ud83d\ude00""#, "😀"), (#""é""#, "é")])
     func names(json: String, name: String) throws {
         let definition = try tool(json: #"{"x":"y", "name" : \#(json)}"#)
-        #expect(definition.name == ToolName(name) && definition.nameJSON == json)
+        #expect(definition.name == OwnName(name) && definition.nameJSON == json)
     }
 
     @Test(
@@ -162,7 +166,7 @@ struct ToolDefinitionTests {
         #expect(definition.isRepeatable == isRepeatable)
         let catalog = Catalog(
             CatalogSource(downstream: DownstreamID(1), key: "s", rules: ExposureRules(prefix: "s"), tools: [definition]))
-        #expect(try catalog.route("s__a").isRepeatable == isRepeatable)
+        #expect(try catalog.route(.tools, "s__a").isRepeatable == isRepeatable)
         #expect(!(try tool(json: #"{"readOnlyHint":true,"name":"a"}"#).isRepeatable))
     }
 }

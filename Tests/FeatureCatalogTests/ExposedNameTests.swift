@@ -1,4 +1,5 @@
 import FeatureCatalog
+import MCPProtocol
 import Testing
 
 @Suite("Exposed names")
@@ -58,7 +59,7 @@ struct ExposedNameTests {
         let alone = Catalog(try source("git", [long]))
         #expect(alone.names == [expected])
         let amongOthers = Catalog(try source("a", ["x", long]), try source("git", ["y", long, "z"]), try source("b", [long]))
-        #expect(amongOthers.tools.first { $0.server == "git" && $0.definition.name.text == long }?.name.text == expected)
+        #expect(amongOthers[.tools].entries.first { $0.server == "git" && $0.definition.name.text == long }?.name.text == expected)
         // Neither does another prefix or budget change it.
         let elsewhere = Catalog(
             try source("git", [long], rules: ExposureRules(prefix: "g")), style: NameStyle(separator: "-", budget: 30))
@@ -105,8 +106,8 @@ struct ExposedNameTests {
         for _ in 0..<20 {
             let some = sources.shuffled(using: &random).prefix(Int.random(in: 1...keys.count, using: &random))
             let catalog = Catalog(merging: Array(some), style: NameStyle(), after: .empty)
-            for one in some { #expect(catalog.tools.filter { $0.server == one.key }.map(\.name.text) == alone[one.key]) }
-            #expect(catalog.tools.map(\.server) == some.flatMap { one in (alone[one.key] ?? []).map { _ in one.key } })
+            for one in some { #expect(catalog[.tools].entries.filter { $0.server == one.key }.map(\.name.text) == alone[one.key]) }
+            #expect(catalog[.tools].entries.map(\.server) == some.flatMap { one in (alone[one.key] ?? []).map { _ in one.key } })
             let names = catalog.names
             #expect(Set(names.map { $0.lowercased() }).count == names.count)
             for name in names {
@@ -125,7 +126,7 @@ struct ExposedNameTests {
         #expect(before.names == ["x"])
         #expect(Catalog(first, second, after: before).names == ["x", "x_0b50102d"])
         let after = Catalog(first, second, after: before, keepsNames: true)
-        #expect(after.tools.map { "\($0.server) \($0.name.text)" }.last == "second x")
+        #expect(after[.tools].entries.map { "\($0.server) \($0.name.text)" }.last == "second x")
         #expect(after.names.first?.hasPrefix("x_") == true)
         // And so on: the one that has a hash keeps it, though the plain name is free again.
         #expect(Catalog(first, after: after, keepsNames: true).names == [after.names[0]])

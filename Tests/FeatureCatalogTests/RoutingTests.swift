@@ -1,4 +1,5 @@
 import JSONRPC
+import MCPProtocol
 import NIOCore
 import Testing
 
@@ -9,7 +10,7 @@ struct RoutingTests {
     private func route(_ name: String, _ catalog: Catalog) throws -> Route {
         let message = try Message(
             scanning: ByteBuffer(string: #"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":\#(name)}}"#))
-        return try catalog.route(message.places[.name], in: message)
+        return try catalog.route(.tools, message.places[.name], in: message)
     }
 
     @Test(
@@ -18,7 +19,7 @@ struct RoutingTests {
     func escapes(name: String) throws {
         let catalog = Catalog(try source("beta", ["x"]), try source("alpha", ["w", "x", "y"]))
         let route = try route(name, catalog)
-        #expect(route.tool.text == "x" && route.toolJSON == #""x""# && route.downstream == catalog.tools[2].downstream)
+        #expect(route.name.text == "x" && route.nameJSON == #""x""# && route.downstream == catalog[.tools].entries[2].downstream)
     }
 
     @Test("gives the server its own name as the server wrote it")
@@ -27,7 +28,7 @@ struct RoutingTests {
         let catalog = Catalog(
             CatalogSource(downstream: DownstreamID(5), key: "s", rules: ExposureRules(prefix: "s"), tools: [definition]))
         let route = try route(#""s__a_b""#, catalog)
-        #expect(route.toolJSON == #""a\/\u0062""# && route.tool.text == "a/b" && route.downstream == DownstreamID(5))
+        #expect(route.nameJSON == #""a\/\u0062""# && route.name.text == "a/b" && route.downstream == DownstreamID(5))
     }
 
     @Test(
@@ -37,8 +38,8 @@ struct RoutingTests {
         ])
     func unknown(name: String) throws {
         let catalog = Catalog(try source("alpha", ["x"]))
-        #expect(throws: UnknownTool.self) { try route(name, catalog) }
-        #expect(throws: UnknownTool.self) { try route(name, .empty) }
+        #expect(throws: UnknownFeature.self) { try route(name, catalog) }
+        #expect(throws: UnknownFeature.self) { try route(name, .empty) }
     }
 
     @Test(

@@ -1,9 +1,10 @@
 import JSONRPC
-import Lifecycle
 import MCPProtocol
 import NIOCore
 import Resilience
 import Testing
+
+@testable import Lifecycle
 
 @Suite("Calls on their way through a downstream")
 struct DownstreamCallTests {
@@ -15,12 +16,12 @@ struct DownstreamCallTests {
             let name = number.isMultiple(of: 2) ? "\(number)" : "\"\(number)\""
             ids.append((try conversation.forward(name), name))
         }
-        #expect(Set(ids.map(\.id)).count == 100 && conversation.machine.callsInFlight == 100)
+        #expect(Set(ids.map(\.id)).count == 100 && conversation.machine.requestsInFlight == 100)
         var random = SeededGenerator(seed: 7)
         for (index, (id, name)) in ids.shuffled(using: &random).enumerated() {
             let action = try index.isMultiple(of: 3) ? conversation.refuse(to: id) : conversation.answer("{}", to: id)
             #expect(action == "answer \(name)")
-            #expect(conversation.machine.callsInFlight == 99 - index)
+            #expect(conversation.machine.requestsInFlight == 99 - index)
             #expect(try conversation.answer("{}", to: id) == "late", "a second answer is none")
         }
     }
@@ -31,18 +32,23 @@ struct DownstreamCallTests {
         let ours = try conversation.forward("1")
         if !id.contains(".") { #expect(try conversation.hears(#"{"jsonrpc":"2.0","id":\#(id),"result":{}}"#) == "ignore") }
         #expect(try conversation.hears(#"{"jsonrpc":"2.0","error":{"code":-32700,"message":""}}"#) == "ignore")
-        #expect(conversation.machine.callsInFlight == 1)
+        #expect(conversation.machine.requestsInFlight == 1)
         #expect(try conversation.answer("{}", to: ours) == "answer 1")
     }
 
     @Test("a server that answers nothing gets only so many calls")
     func full() throws {
         var conversation = try Conversation.ready()
-        var count = 0
-        while (try? conversation.forward("\(count)")) != nil { count += 1 }
-        #expect(count == RequestTable<Int>.capacity)
-        #expect(try conversation.listChanged() == "ignore")
-        #expect(conversation.machine.closed().count == count)
+        var ids: [Int] = []
+        while let id = try? conversation.forward("\(ids.count)") { ids.append(id) }
+        #expect(ids.count == RequestTable<Int>.capacity)
+        // There is no room to ask for the list either. That it changed is not forgotten.
+        #expect(try conversation.listChanged() == "again")
+        #expect(conversation.machine.relist(now: conversation.now).isEmpty)
+        #expect(conversation.machine.abandon(ids[17]) != nil)
+        let request = try conversation.relist()
+        #expect(request.hasSuffix(#""method":"tools/list"}"#))
+        #expect(conversation.machine.closed().count == ids.count - 1)
     }
 
     // MARK: Progress
@@ -80,7 +86,7 @@ struct DownstreamCallTests {
         let id = try conversation.forward("a", token: "1")
         let other = try conversation.forward("b")
         #expect(conversation.machine.abandon(id)?.request.id.text == "a")
-        #expect(conversation.machine.callsInFlight == 1)
+        #expect(conversation.machine.requestsInFlight == 1)
         #expect(conversation.machine.abandon(id) == nil, "the server is told once")
         #expect(try conversation.progress(of: id) == "ignore")
         #expect(conversation.machine.lateAnswers == 0)
@@ -101,7 +107,7 @@ struct DownstreamCallTests {
     func forgotten() throws {
         var conversation = try Conversation.ready()
         for _ in 0..<(2 * RequestTable<Int>.capacity) { #expect(conversation.machine.abandon(try conversation.forward("a")) != nil) }
-        #expect(conversation.machine.callsInFlight == 0)
+        #expect(conversation.machine.requestsInFlight == 0)
         #expect(conversation.machine.nextDeadline == nil)
         let id = try conversation.forward("b")
         #expect(try conversation.answer("{}", to: id) == "answer b")
@@ -112,7 +118,7 @@ struct DownstreamCallTests {
         var conversation = try Conversation.ready()
         let id = try conversation.forward("a")
         #expect(try conversation.hears(#"{"jsonrpc":"2.0","id":"\#(id)","result":{}}"#) == "misaddressed a")
-        #expect(conversation.machine.callsInFlight == 0)
+        #expect(conversation.machine.requestsInFlight == 0)
         #expect(try conversation.hears(#"{"jsonrpc":"2.0","id":"\#(id)","result":{}}"#) == "ignore")
     }
 
@@ -134,7 +140,7 @@ struct DownstreamCallTests {
         #expect(garbled(nil) == "ignore")
         #expect(garbled(RequestID(id)) == "answer a")
         #expect(garbled(RequestID(id)) == "ignore")
-        #expect(conversation.machine.callsInFlight == 0)
+        #expect(conversation.machine.requestsInFlight == 0)
         #expect(try conversation.answer("{}", to: id) == "late")
         #expect(try conversation.answer("{}", to: given) == "late")
     }
@@ -142,7 +148,7 @@ struct DownstreamCallTests {
     @Test("a list or a handshake that is answered with what cannot be used has failed, for this reason")
     func unusableList() throws {
         var conversation = Conversation()
-        _ = try conversation.sent(conversation.machine.opened())
+        _ = try conversation.sent(conversation.machine.opened(ClientCapabilities()))
         let initialize = RequestID(conversation.lastID)
         var other = try Conversation.ready()
         _ = try other.listChanged()
@@ -152,8 +158,8 @@ struct DownstreamCallTests {
                 == "unusable: its answer to 'initialize' is torn")
         #expect(
             told(other.machine.unusableAnswer(list, why: "torn", now: other.now))
-                == "listFailed: its answer to 'tools/list' is torn send []")
-        other.pass(DownstreamProtocol.relistCap)
+                == "tools failed: its answer to 'tools/list' is torn send []")
+        other.pass(ListReader.pauseCap)
         #expect(try other.listChanged().hasPrefix("send"))
     }
 
@@ -172,7 +178,7 @@ struct DownstreamCallTests {
         conversation.pass(.nanoseconds(1))
         #expect(conversation.expired() == ["a"])
         #expect(conversation.expired().isEmpty, "each once")
-        #expect(conversation.machine.callsInFlight == 1)
+        #expect(conversation.machine.requestsInFlight == 1)
         #expect(try conversation.answer("{}", to: id) == "late")
         conversation.pass(.seconds(6))
         #expect(conversation.expired() == ["b"])
@@ -237,7 +243,7 @@ struct DownstreamCallTests {
         _ = conversation.machine.setLevel(.error)
         #expect(conversation.machine.closed().map(\.request.id.text).sorted() == ["d", "e"])
         #expect(conversation.machine.closed().isEmpty, "each once")
-        #expect(conversation.machine.callsInFlight == 0 && conversation.machine.nextDeadline == nil)
+        #expect(conversation.machine.requestsInFlight == 0 && conversation.machine.nextDeadline == nil)
         #expect(try conversation.answer("{}", to: ids[3]) == "late")
     }
 }

@@ -12,7 +12,7 @@ struct DownstreamHandshakeTests {
         var conversation = Conversation()
         #expect(conversation.machine.phase == .idle)
         #expect(
-            try conversation.sent(conversation.machine.opened())
+            try conversation.sent(conversation.machine.opened(ClientCapabilities()))
                 == #"{"jsonrpc":"2.0","id":\#(conversation.lastID),"method":"initialize","params":{"protocolVersion":"2025-11-25","#
                 + #""capabilities":{},"clientInfo":{"name":"us","version":"1.2.3"}}}"#)
         #expect(conversation.machine.phase == .initializing && conversation.machine.introduction == nil)
@@ -24,21 +24,23 @@ struct DownstreamHandshakeTests {
                 + #"{"jsonrpc":"2.0","id":\#(conversation.lastID),"method":"tools/list"}]"#)
         #expect(conversation.lastID != initialize)
         #expect(conversation.machine.phase == .listing)
+        var tools = ServerCapabilities()
+        tools.tools = true
         #expect(
             conversation.machine.introduction
-                == .init(revision: .v2025_06_18, capabilities: ServerCapabilities(tools: true), name: "s", version: "9"))
+                == .init(revision: .v2025_06_18, capabilities: tools, name: "s", version: "9"))
         #expect(try conversation.answer(#"{"tools":[{"name":"a"},7]}"#) == #"tools [{"name":"a"},7] send []"#)
         #expect(conversation.machine.phase == .ready)
-        #expect(conversation.machine.callsInFlight == 0 && conversation.machine.nextDeadline == nil)
+        #expect(conversation.machine.requestsInFlight == 0 && conversation.machine.nextDeadline == nil)
     }
 
     @Test("is opened once")
     func openedOnce() throws {
         var conversation = Conversation()
-        _ = try conversation.sent(conversation.machine.opened())
-        #expect(try conversation.sent(conversation.machine.opened()) == "nothing")
+        _ = try conversation.sent(conversation.machine.opened(ClientCapabilities()))
+        #expect(try conversation.sent(conversation.machine.opened(ClientCapabilities())) == "nothing")
         conversation = try .ready()
-        #expect(try conversation.sent(conversation.machine.opened()) == "nothing")
+        #expect(try conversation.sent(conversation.machine.opened(ClientCapabilities())) == "nothing")
     }
 
     @Test("every handshake revision is taken", arguments: Revision.allCases.filter { $0.era == .handshake })
@@ -67,43 +69,96 @@ struct DownstreamHandshakeTests {
             (#""error":{"code":-32602,"message":"no"}"#, "it refused 'initialize': no (-32602)"),
             (
                 #""error":{"message":"\#(String(repeating: "y", count: 3_000))"}"#,
-                "it refused 'initialize': \(String(repeating: "y", count: DownstreamProtocol.errorLength)) (no code)"
+                "it refused 'initialize': \(String(repeating: "y", count: Message.errorLength)) (no code)"
             ),
             (#""error":"broken""#, "it refused 'initialize':  (no code)"),
         ])
     func unusable(member: String, why: String) throws {
         var conversation = Conversation()
-        _ = try conversation.sent(conversation.machine.opened())
+        _ = try conversation.sent(conversation.machine.opened(ClientCapabilities()))
         #expect(try conversation.hears(#"{"jsonrpc":"2.0","id":\#(conversation.lastID),\#(member)}"#) == "unusable: \(why)")
         #expect(conversation.machine.phase == .initializing && conversation.machine.introduction == nil)
     }
 
     @Test(
-        "a server without tools is ready at once, and its lists are never asked for",
-        arguments: ["{}", #"{"prompts":{}}"#, #"{"tools":null}"#, #"{"tools":true}"#, "[]", "null"])
-    func noTools(capabilities: String) throws {
+        "a server without lists is ready at once, and its lists are never asked for",
+        arguments: [
+            "{}", #"{"tools":null}"#, #"{"tools":true}"#, #"{"prompts":1,"resources":[]}"#, #"{"Tools":{}}"#, #"{"x":{"tools":{}}}"#, "[]",
+            "null",
+        ])
+    func noLists(capabilities: String) throws {
         var conversation = Conversation()
         #expect(
-            try conversation.shakeHands(capabilities: capabilities)
-                == #"tools [] send [{"jsonrpc":"2.0","method":"notifications/initialized"}]"#)
+            try conversation.shakeHands(capabilities: capabilities) == #"send [{"jsonrpc":"2.0","method":"notifications/initialized"}]"#)
         #expect(conversation.machine.phase == .ready)
         #expect(conversation.machine.introduction?.capabilities == ServerCapabilities())
-        #expect(try conversation.listChanged() == "ignore")
+        for kind in FeatureKind.allCases { #expect(try conversation.listChanged(kind) == "again") }
+        #expect(conversation.machine.relistDue == nil)
+    }
+
+    @Test(
+        "each list that a server declares is asked for, and it is ready with the last of them",
+        arguments: [
+            (#"{"tools":{}}"#, ["tools/list"]), (#"{"prompts":{}}"#, ["prompts/list"]),
+            (#"{"resources":{}}"#, ["resources/list", "resources/templates/list"]),
+            (
+                #"{"resources":{"subscribe":true},"prompts":{"listChanged":false},"tools":{},"completions":{}}"#,
+                ["tools/list", "prompts/list", "resources/list", "resources/templates/list"]
+            ),
+        ])
+    func lists(capabilities: String, methods: [String]) throws {
+        var conversation = Conversation()
+        let action = try conversation.shakeHands(capabilities: capabilities)
+        let requests = methods.enumerated().map { offset, method in
+            // Each follows the one before it at once.
+            let id = conversation.lastID - (methods.count - 1 - offset) * (RequestTable<Int>.capacity + 1)
+            return #" {"jsonrpc":"2.0","id":\#(id),"method":"\#(method)"}"#
+        }
+        #expect(action == #"send [{"jsonrpc":"2.0","method":"notifications/initialized"}\#(requests.joined())]"#)
+        let kinds = FeatureKind.allCases.filter { conversation.listRequests[$0] != nil }
+        #expect(kinds.map(\.listMethod.rawValue) == methods)
+        // The last one asked for is the first one to come.
+        for kind in kinds.reversed() {
+            #expect(conversation.machine.phase == .listing)
+            #expect(
+                try conversation.answer(#"{"\#(kind.listMember)":[1]}"#, to: conversation.listRequests[kind]) == "\(kind) [1] send []")
+        }
+        #expect(conversation.machine.phase == .ready)
+    }
+
+    @Test(
+        "what hosts can do is declared, in the words of the newest handshake revision",
+        arguments: [
+            (#"{}"#, "{}"), (#"{"roots":{}}"#, #"{"roots":{}}"#), (#"{"roots":{"listChanged":true}}"#, #"{"roots":{"listChanged":true}}"#),
+            (#"{"sampling":{},"x":{}}"#, #"{"sampling":{}}"#), (#"{"elicitation":{}}"#, #"{"elicitation":{"form":{}}}"#),
+            (
+                #"{"elicitation":{"url":{},"form":{}},"sampling":{"tools":{},"context":{}},"roots":{"listChanged":false}}"#,
+                #"{"roots":{},"sampling":{"tools":{},"context":{}},"elicitation":{"form":{},"url":{}}}"#
+            ),
+        ])
+    func declared(byHost: String, expected: String) throws {
+        var conversation = Conversation()
+        let capabilities = ClientCapabilities(try JSONView(validating: ByteBuffer(string: byHost)), revision: .v2025_11_25)
+        #expect(
+            try conversation.sent(conversation.machine.opened(capabilities))
+                == #"{"jsonrpc":"2.0","id":\#(conversation.lastID),"method":"initialize","params":{"protocolVersion":"2025-11-25","#
+                + #""capabilities":\#(expected),"clientInfo":{"name":"us","version":"1.2.3"}}}"#)
     }
 
     @Test("a server may leave out who it is")
     func nameless() throws {
         var conversation = Conversation()
-        _ = try conversation.sent(conversation.machine.opened())
+        _ = try conversation.sent(conversation.machine.opened(ClientCapabilities()))
         _ = try conversation.answer(#"{"protocolVersion":"2024-11-05"}"#)
         #expect(
-            conversation.machine.introduction == .init(revision: .v2024_11_05, capabilities: ServerCapabilities(), name: "", version: ""))
+            conversation.machine.introduction
+                == .init(revision: .v2024_11_05, capabilities: ServerCapabilities(nil, revision: .v2024_11_05), name: "", version: ""))
     }
 
     @Test("an answer under a foreign id, or of the wrong type, is no answer", arguments: ["1", "0", #""ours""#, "999999999", "-1"])
     func foreignAnswer(id: String) throws {
         var conversation = Conversation()
-        _ = try conversation.sent(conversation.machine.opened())
+        _ = try conversation.sent(conversation.machine.opened(ClientCapabilities()))
         let id = id == #""ours""# ? "\"\(conversation.lastID)\"" : id
         #expect(try conversation.hears(#"{"jsonrpc":"2.0","id":\#(id),"result":{"protocolVersion":"2025-11-25"}}"#) == "ignore")
         #expect(conversation.machine.phase == .initializing)
@@ -127,7 +182,7 @@ struct DownstreamHandshakeTests {
         var conversation = Conversation(level: .error)
         let action = try conversation.shakeHands(capabilities: #"{"logging":{}}"#)
         #expect(
-            action == #"tools [] send [{"jsonrpc":"2.0","method":"notifications/initialized"} \#(levelRequest(conversation, .error))]"#)
+            action == #"send [{"jsonrpc":"2.0","method":"notifications/initialized"} \#(levelRequest(conversation, .error))]"#)
     }
 
     @Test("a level is sent though the first list could not be read")
@@ -136,7 +191,7 @@ struct DownstreamHandshakeTests {
         try conversation.shakeHands(capabilities: #"{"tools":{},"logging":{}}"#)
         #expect(
             try conversation.refuse()
-                == "listFailed: it refused 'tools/list': not today (-32000) send [\(levelRequest(conversation, .error))]")
+                == "tools failed: it refused 'tools/list': not today (-32000) send [\(levelRequest(conversation, .error))]")
     }
 
     @Test("of levels set before the server is ready, the last one is sent; later ones at once")
@@ -170,10 +225,10 @@ struct DownstreamHandshakeTests {
     @Test("a server may ping at any time, and gets an error for whatever else it asks", arguments: [true, false])
     func serverRequests(isReady: Bool) throws {
         var conversation = Conversation()
-        _ = try conversation.sent(conversation.machine.opened())
+        _ = try conversation.sent(conversation.machine.opened(ClientCapabilities()))
         if isReady { conversation = try .ready() }
         #expect(try conversation.hears(#"{"jsonrpc":"2.0","id":"p","method":"ping"}"#) == #"send [{"jsonrpc":"2.0","id":"p","result":{}}]"#)
-        for method in ["roots/list", "sampling/createMessage", "elicitation/create", "tools/list", "initialize", "x"] {
+        for method in ["tools/list", "initialize", "server/discover", "completion/complete", "x"] {
             #expect(
                 try conversation.hears(#"{"jsonrpc":"2.0","id":1,"method":"\#(method)"}"#)
                     == #"send [{"jsonrpc":"2.0","id":1,"error":{"code":-32601,"message":"Method not found: \#(method)"}}]"#)
@@ -194,7 +249,9 @@ struct DownstreamHandshakeTests {
         "notifications that mean something to us are told, and no others",
         arguments: [
             ("notifications/message", "log"), ("notifications/initialized", "ignore"), ("notifications/cancelled", "ignore"),
-            ("ping", "ignore"), ("notifications/resources/updated", "ignore"), ("notifications/progress", "ignore"),
+            ("ping", "ignore"), ("notifications/progress", "ignore"), ("notifications/roots/list_changed", "ignore"),
+            ("notifications/resources/updated", "notify notifications/resources/updated"),
+            ("notifications/elicitation/complete", "notify notifications/elicitation/complete"),
         ])
     func notifications(method: String, expected: String) throws {
         var conversation = try Conversation.ready()

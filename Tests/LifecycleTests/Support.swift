@@ -1,9 +1,10 @@
 import JSONRPC
-import Lifecycle
 import MCPProtocol
 import NIOCore
 import Resilience
 import Testing
+
+@testable import Lifecycle
 
 /// What a machine wants done, as one line of text: the actions hold messages, which say more than their cases.
 func told(_ action: HostProtocol.Action) -> String {
@@ -11,8 +12,13 @@ func told(_ action: HostProtocol.Action) -> String {
     case .answer(let bytes): "answer \(String(buffer: bytes))"
     case .begin(let bytes): "begin \(String(buffer: bytes))"
     case .opened: "opened"
-    case .listTools(let id): "listTools \(id)"
-    case .callTool(let id): "callTool \(id)"
+    case .list(let kind, let id): "list \(kind) \(id)"
+    case .forward(let kind, let id): "forward \(kind) \(id)"
+    case .resource(let method, let id): "\(method.rawValue) \(id)"
+    case .complete(let id): "complete \(id)"
+    case .answered(let number): "answered \(number)"
+    case .progress(let number): "progress of \(number)"
+    case .rootsChanged: "roots changed"
     case .cancel(let id): "cancel \(id)"
     case .setLevel(let id, let level): "setLevel \(id) \(level)"
     case .ignore: "ignore"
@@ -22,12 +28,16 @@ func told(_ action: HostProtocol.Action) -> String {
 func told(_ action: DownstreamProtocol.Action) -> String {
     switch action {
     case .send(let messages): "send \(text(messages))"
-    case .tools(let tools, let messages): "tools [\(tools.map(\.jsonText).joined(separator: ","))] send \(text(messages))"
-    case .listFailed(let why, let messages): "listFailed: \(why) send \(text(messages))"
-    case .answer(let call): "answer \(call.request.id)"
-    case .progress(let call, let token): "progress \(call.request.id) under \(token)"
+    case .listed(let kind, let features, let messages):
+        "\(kind) [\(features.map(\.jsonText).joined(separator: ","))] send \(text(messages))"
+    case .listFailed(let kind, let why, let messages): "\(kind) failed: \(why) send \(text(messages))"
+    case .answer(let request): "answer \(request.request.id)"
+    case .progress(let request, let token): "progress \(request.request.id) under \(token)"
     case .log: "log"
-    case .misaddressed(let call): "misaddressed \(call.request.id)"
+    case .misaddressed(let request): "misaddressed \(request.request.id)"
+    case .ask(let id, let method): "ask \(id) \(method.rawValue)"
+    case .withdraw(let id): "withdraw \(id)"
+    case .notify(let method): "notify \(method.rawValue)"
     case .listChanged: "again"
     case .late: "late"
     case .unusable(let why): "unusable: \(why)"
@@ -37,7 +47,7 @@ func told(_ action: DownstreamProtocol.Action) -> String {
 
 private func text(_ messages: [ByteBuffer]) -> String { "[\(messages.map { String(buffer: $0) }.joined(separator: " "))]" }
 
-let identity = HostProtocol.Identity(name: "us", version: "1.2.3")
+let identity = Implementation(name: "us", version: "1.2.3")
 
 extension HostProtocol {
     mutating func hears(_ text: String, inBatch: Bool = false, instructions: String? = nil) throws -> String {
@@ -61,40 +71,59 @@ struct Conversation {
 
     init(level: LogLevel? = nil) { machine = DownstreamProtocol(identity: identity, level: level) }
 
-    /// A conversation whose server is ready and has no tools.
+    /// A conversation whose server is ready and has nothing in its lists.
     static func ready(capabilities: String = #"{"tools":{},"logging":{}}"#, level: LogLevel? = nil) throws -> Conversation {
         var conversation = Conversation(level: level)
         try conversation.shakeHands(capabilities: capabilities)
-        if conversation.machine.phase == .listing { _ = try conversation.answer(#"{"tools":[]}"#) }
+        try conversation.answerFirstLists()
         // Long enough for a change to be followed at once.
-        conversation.pass(DownstreamProtocol.relistCap * 2)
+        conversation.pass(ListReader.pauseCap * 2)
         return conversation
     }
 
     /// - Returns: what is to be done about the server's `InitializeResult`.
     @discardableResult
-    mutating func shakeHands(revision: String = "2025-11-25", capabilities: String = #"{"tools":{}}"#) throws -> String {
-        _ = try sent(machine.opened())
+    mutating func shakeHands(
+        revision: String = "2025-11-25", capabilities: String = #"{"tools":{}}"#, host: ClientCapabilities = ClientCapabilities()
+    ) throws -> String {
+        _ = try sent(machine.opened(host))
         return try answer(
             #"{"protocolVersion":"\#(revision)","capabilities":\#(capabilities),"serverInfo":{"name":"s","version":"9"}}"#)
     }
 
+    /// Answers what is asked of the server at its start: there is nothing in any list.
+    mutating func answerFirstLists() throws {
+        for kind in FeatureKind.allCases {
+            if let id = listRequests[kind] { _ = try answer(#"{"\#(kind.listMember)":[]}"#, to: id) }
+        }
+    }
+
     /// The id of the last request that we sent.
     private(set) var lastID = 0
+    /// The last request for a page of each list, as long as it is not answered.
+    private(set) var listRequests: [FeatureKind: Int] = [:]
 
     /// Notes the ids of what is sent.
     mutating func sent(_ message: ByteBuffer?) throws -> String {
         guard let message else { return "nothing" }
-        if let id = try Message(scanning: message).integerID { lastID = id }
+        let scanned = try Message(scanning: message)
+        if let id = scanned.integerID {
+            lastID = id
+            if let kind = FeatureKind.allCases.first(where: { $0.listMethod == scanned.method }) { listRequests[kind] = id }
+        }
         return String(buffer: message)
     }
 
     mutating func hears(_ text: String) throws -> String {
-        let action = machine.received(try Message(scanning: ByteBuffer(string: text)), now: now)
+        let message = try Message(scanning: ByteBuffer(string: text))
+        if message.kind == .result || message.kind == .error, let id = message.integerID {
+            listRequests = listRequests.filter { $0.value != id }
+        }
+        let action = machine.received(message, now: now)
         switch action {
-        case .send(let messages), .tools(_, let messages), .listFailed(_, let messages):
+        case .send(let messages), .listed(_, _, let messages), .listFailed(_, _, let messages):
             for message in messages { _ = try sent(message) }
-        case .answer, .progress, .log, .misaddressed, .listChanged, .late, .unusable, .ignore: break
+        case .answer, .progress, .log, .misaddressed, .listChanged, .ask, .withdraw, .notify, .late, .unusable, .ignore: break
         }
         return told(action)
     }
@@ -108,29 +137,30 @@ struct Conversation {
         try hears(#"{"jsonrpc":"2.0","id":\#(id ?? lastID),"error":{"code":-32000,"message":"not today"}}"#)
     }
 
-    mutating func listChanged() throws -> String {
-        try hears(#"{"jsonrpc":"2.0","method":"notifications/tools/list_changed"}"#)
+    mutating func listChanged(_ kind: FeatureKind = .tools) throws -> String {
+        try hears(#"{"jsonrpc":"2.0","method":"\#(kind.changedMethod.rawValue)"}"#)
     }
 
     /// What is sent once the time has come to read a changed list again.
     mutating func relist() throws -> String {
         struct NothingDue: Error {}
         guard let due = machine.relistDue else { throw NothingDue() }
-        #expect(machine.relist(now: Instant(nanoseconds: due.nanoseconds - 1)) == nil)
+        #expect(machine.relist(now: Instant(nanoseconds: due.nanoseconds - 1)).isEmpty)
         now = max(now, due)
-        return try sent(machine.relist(now: now))
+        return try machine.relist(now: now).map { try sent($0) }.joined(separator: " ")
     }
 
-    /// Forwards a call of the host.
+    /// Forwards a request of the host.
     /// - Returns: our id of it.
     mutating func forward(
-        _ name: String = "1", token: String? = nil, idle: Duration = .seconds(60), latest: Instant? = nil
+        _ name: String = "1", purpose: ForwardedRequest.Purpose = .tool, token: String? = nil, idle: Duration = .seconds(60),
+        latest: Instant? = nil
     ) throws -> Int {
-        let call = ForwardedCall(
-            request: HostRequest(connection: HostConnectionID(1), id: RequestID(text: name)), progressToken: token,
+        let request = ForwardedRequest(
+            request: HostRequest(connection: HostConnectionID(1), id: RequestID(text: name)), purpose: purpose, progressToken: token,
             idleTimeout: idle, latest: latest)
         struct Full: Error {}
-        guard let id = machine.forward(call, now: now) else { throw Full() }
+        guard let id = machine.forward(request, now: now) else { throw Full() }
         return id
     }
 
@@ -140,8 +170,8 @@ struct Conversation {
 
     mutating func pass(_ duration: Duration) { now = now.advanced(by: duration) }
 
-    /// The hosts' ids of the calls that have expired.
-    mutating func expired() -> [String] { machine.expire(now: now).map(\.call.request.id.text).sorted() }
+    /// The hosts' ids of the requests that have expired.
+    mutating func expired() -> [String] { machine.expire(now: now).map(\.request.request.id.text).sorted() }
 }
 
 /// SplitMix64: the same numbers for the same seed, on every machine.

@@ -9,7 +9,7 @@ enum Rules {
         let mcpProtocol: Set = ["JSONRPC", "NIOCore"]
         let resilience: Set<String> = []
         let configFile: Set = ["CLibYAML", "JSONRPC", "OrderedCollections", "Resilience"]
-        let featureCatalog: Set = ["Crypto", "JSONRPC", "MCPProtocol", "NIOCore"]
+        let featureCatalog: Set = ["Crypto", "JSONRPC", "MCPProtocol", "NIOCore", "OrderedCollections"]
         let lifecycle: Set = ["JSONRPC", "MCPProtocol", "NIOCore", "Resilience"]
         let transports: Set = ["Dispatch", "JSONRPC", "Logging", "MCPProtocol", "NIOCore", "NIOPosix", "Subprocess", "SystemPackage"]
         let modules: Set = ["ConfigFile", "FeatureCatalog", "JSONRPC", "Lifecycle", "MCPProtocol", "Resilience", "Transports"]
