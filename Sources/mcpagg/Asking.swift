@@ -30,7 +30,7 @@ struct Asking: Sendable {
             let elicitations = answer.view(answer.places[.error])["data"]?["elicitations"]?.elements ?? []
             guard !elicitations.isEmpty else { break }
             for elicitation in elicitations {
-                let outcome = await visit(elicitation, label: server)
+                let outcome = await visit(server.map { JSONView.whole(EraBridge.labelled(elicitation, of: .elicit, $0)) } ?? elicitation)
                 try Task.checkCancellation()
                 guard case .accept = outcome else { return answer }
             }
@@ -47,7 +47,7 @@ struct Asking: Sendable {
             let form = ElicitationForm(schema: params["requestedSchema"])
             return form.result(await fill(form, message: params["message"]?.string ?? ""))
         case "url":
-            let outcome = await visit(params, label: nil)
+            let outcome = await visit(params)
             let action = outcome == .decline ? "decline" : outcome == .cancel ? "cancel" : "accept"
             return JSONWriter.object { $0.member("action", action) }
         default: return JSONWriter.object { $0.member("action", "decline") }
@@ -76,10 +76,9 @@ struct Asking: Sendable {
         return await FormDialog(message: message, form: form, style: terminal.style).fill(terminal)
     }
 
-    /// - Parameter label: the server's name, if the message does not have it.
-    private func visit(_ elicitation: JSONView, label: String?) async -> ElicitationForm.Outcome {
-        let text = elicitation["message"]?.string ?? ""
-        let message = label.map { EraBridge.labelled(text, $0) } ?? text
+    /// - Parameter elicitation: with the name of its server in the message.
+    private func visit(_ elicitation: JSONView) async -> ElicitationForm.Outcome {
+        let message = elicitation["message"]?.string ?? ""
         guard !acceptsDefaults, let terminal = PersonTerminal.open() else {
             // Not the address: it may hold what is nobody else's business, and this may be a log.
             let reason = acceptsDefaults ? "--accept-defaults never agrees to that" : "there is no terminal to ask on"
