@@ -146,7 +146,7 @@ let package = Package(
             swiftSettings: settings),
         .testTarget(
             name: "McpaggTests",
-            dependencies: ["JSONRPC", "mcpagg", .product(name: "NIOCore", package: "swift-nio")],
+            dependencies: ["FeatureCatalog", "JSONRPC", "MCPProtocol", "mcpagg", .product(name: "NIOCore", package: "swift-nio")],
             swiftSettings: settings),
         .executableTarget(
             name: "fake-mcp-server",

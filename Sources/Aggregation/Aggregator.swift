@@ -32,7 +32,10 @@ package actor Aggregator {
         /// For commands that ask one thing and end.
         package static var oneShot: Options {
             var options = Options()
-            options.clientCapabilities = ClientCapabilities()
+            var capabilities = ClientCapabilities()
+            // A person may be there to be asked; whether one is, each question finds out.
+            (capabilities.elicitationForm, capabilities.elicitationURL) = (true, true)
+            options.clientCapabilities = capabilities
             options.limitsListWait = false
             options.restartsServers = false
             return options

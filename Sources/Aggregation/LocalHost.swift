@@ -5,13 +5,21 @@ package import NIOCore
 
 /// Our own command line as a host: it speaks to the aggregator as any other, without pipes between them.
 package struct LocalHost: Sendable {
+    /// Puts a form or a URL of a server to the person: takes the `params` of an `elicitation/create`, and returns its result, JSON text
+    /// of an object. Its task is cancelled if the server does not want the answer any more.
+    package typealias Asked = @Sendable (_ params: JSONView) async -> ByteBuffer
+
     private let aggregator: Aggregator
     private let connection: HostConnectionID
 
-    /// - Parameter notified: called for each notification, on the event loop.
-    package init(_ aggregator: Aggregator, notified: @escaping @Sendable (Message) -> Void = { _ in }) async {
+    /// - Parameters:
+    ///   - notified: called for each notification, on the event loop.
+    ///   - asked: called for one question at a time; a person cannot answer two. Without it nothing can be asked.
+    package init(
+        _ aggregator: Aggregator, notified: @escaping @Sendable (Message) -> Void = { _ in }, asked: Asked? = nil
+    ) async {
         self.aggregator = aggregator
-        connection = await aggregator.connectLocal(notified: notified)
+        connection = await aggregator.connectLocal(notified: notified, asked: asked)
     }
 
     /// Sends a request and waits for its answer, a result or an error.
@@ -31,29 +39,46 @@ package struct LocalHost: Sendable {
 }
 
 extension Aggregator {
-    /// Requests of our own command line that wait for their answers.
+    /// Requests of our own command line that wait for their answers, and questions that wait for its.
     struct LocalRequests {
+        struct Question {
+            let id: Int
+            let params: JSONView
+            var isWithdrawn = false
+        }
+
         var count = 0
         var waiting: [Int: CheckedContinuation<Message?, Never>] = [:]
+        let asked: LocalHost.Asked?
+        /// The first is being asked.
+        var questions: [Question] = []
+        var asking: Task<Void, Never>?
     }
 
-    fileprivate func connectLocal(notified: @escaping @Sendable (Message) -> Void) -> HostConnectionID {
+    fileprivate func connectLocal(notified: @escaping @Sendable (Message) -> Void, asked: LocalHost.Asked?) -> HostConnectionID {
         let id = nextHostID()
         let deliver = { (line: ByteBuffer) in
             self.assumeIsolated { aggregator in
                 guard case .message(let message) = Incoming(scanning: line) else { return }
-                if let number = message.integerID {
-                    aggregator.local[id]?.waiting.removeValue(forKey: number)?.resume(returning: message)
-                } else {
+                switch message.kind {
+                case .result, .error:
+                    if let number = message.integerID {
+                        aggregator.local[id]?.waiting.removeValue(forKey: number)?.resume(returning: message)
+                    }
+                case .request: aggregator.localQuestion(message, to: id)
+                case .notification:
+                    if message.method == .cancelled {
+                        aggregator.withdrawLocalQuestion(message.integer(message.places[.requestID]), of: id)
+                    }
                     notified(message)
                 }
             }
         }
-        local[id] = LocalRequests()
+        local[id] = LocalRequests(asked: asked)
+        let capabilities = asked == nil ? nil : options.clientCapabilities
         hosts[id] = HostConnection(
             id: id, output: .local(deliver),
-            machine: HostProtocol(
-                openedWith: .newestHandshake, capabilities: options.clientCapabilities ?? ClientCapabilities(), identity: identity))
+            machine: HostProtocol(openedWith: .newestHandshake, capabilities: capabilities ?? ClientCapabilities(), identity: identity))
         return id
     }
 
@@ -81,5 +106,47 @@ extension Aggregator {
         received(.complete(Composition.notification(.cancelled, params: params)), from: connection)
         flush()
         continuation.resume(returning: nil)
+    }
+}
+
+// What servers ask back.
+extension Aggregator {
+    private func localQuestion(_ message: Message, to connection: HostConnectionID) {
+        guard let id = message.integerID else { return }  // those of our own are integers
+        guard message.method == .elicit, local[connection]?.asked != nil else {
+            // Not at once: whoever asks is still at it.
+            let refusal = Composition.error(id: RequestID(id), .methodNotFound, "Method not found: \(message.methodName)")
+            return eventLoop.execute { self.assumeIsolated { $0.answerAsLocal(refusal, connection) } }
+        }
+        local[connection]?.questions.append(LocalRequests.Question(id: id, params: message.view(message.places[.params])))
+        askNextLocalQuestion(connection)
+    }
+
+    private func askNextLocalQuestion(_ connection: HostConnectionID) {
+        guard let requests = local[connection], requests.asking == nil, let asked = requests.asked, let question = requests.questions.first
+        else { return }
+        local[connection]?.asking = Task {
+            let answer = await asked(question.params)
+            local[connection]?.asking = nil
+            guard local[connection]?.questions.removeFirst().isWithdrawn == false else { return askNextLocalQuestion(connection) }
+            answerAsLocal(Composition.result(id: RequestID(question.id), answer), connection)
+            askNextLocalQuestion(connection)
+        }
+    }
+
+    private func withdrawLocalQuestion(_ id: Int?, of connection: HostConnectionID) {
+        guard let index = local[connection]?.questions.firstIndex(where: { $0.id == id }) else { return }
+        guard index == 0, let asking = local[connection]?.asking else {
+            local[connection]?.questions.remove(at: index)
+            return
+        }
+        // It stays the first until it is out of the way of the next.
+        local[connection]?.questions[0].isWithdrawn = true
+        asking.cancel()
+    }
+
+    private func answerAsLocal(_ line: ByteBuffer, _ connection: HostConnectionID) {
+        received(.complete(line), from: connection)
+        flush()
     }
 }

@@ -14,9 +14,15 @@ struct ArgumentTyping {
     private static let referenceLimit = 16
 
     private let schema: JSONView?
+    private let noun: String
 
-    /// - Parameter schema: the tool's `inputSchema`.
-    init(schema: JSONView?) { self.schema = schema }
+    /// - Parameters:
+    ///   - schema: the tool's `inputSchema`.
+    ///   - noun: what has the arguments.
+    init(schema: JSONView?, noun: String = "tool") {
+        self.schema = schema
+        self.noun = noun
+    }
 
     /// - Parameters:
     ///   - base: a JSON object to begin with; words replace its members.
@@ -101,8 +107,8 @@ struct ArgumentTyping {
         let known = properties.members.map(\.name)
         let near = NearestNames.suggestions(for: name, among: known)
         throw Mistake(
-            message: "the tool has no argument '\(name)'",
-            hint: near.isEmpty ? "it has \(known.joined(separator: ", "))" : "did you mean '\(near[0])'?")
+            message: "the \(noun) has no argument '\(name)'",
+            hint: near.isEmpty ? known.isEmpty ? "it has none" : "it has \(known.joined(separator: ", "))" : "did you mean '\(near[0])'?")
     }
 
     // MARK: Values

@@ -19,7 +19,10 @@ struct Mcpagg: AsyncParsableCommand {
             serves MCP on standard input and output.
             """,
         version: Version.text,
-        subcommands: [Serve.self, ListTools.self, Call.self, Check.self, Status.self],
+        subcommands: [
+            Serve.self, ListTools.self, Call.self, ListResources.self, ReadResource.self, ListPrompts.self, GetPrompt.self, Complete.self,
+            Check.self, Status.self,
+        ],
         defaultSubcommand: Serve.self)
 
     /// Not ArgumentParser's own way in, whose exit codes are others than ours.

@@ -12,8 +12,10 @@ import Darwin
 enum StandardOutput {
     static let descriptor = STDOUT_FILENO
 
-    static func write(_ text: String) {
-        let status = writeAll(Array(text.utf8), to: descriptor)
+    static func write(_ text: String) { write(Array(text.utf8)) }
+
+    static func write(_ bytes: [UInt8]) {
+        let status = writeAll(bytes, to: descriptor)
         if status == 0 { return }
         // Whoever reads may stop reading (`| head`): then there is nothing left to do, and that is no error. A full disk is one.
         if status == EPIPE { end(with: .success) }

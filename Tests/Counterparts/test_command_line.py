@@ -236,7 +236,8 @@ def test_version_and_help(bench):
     assert version.returncode == SUCCESS and re.search(r"\d+\.\d+", version.stdout)
     help = bench.run("--help")
     assert help.returncode == SUCCESS
-    for command in ("serve", "list-tools", "call", "check", "status"):
+    features = ("list-resources", "read-resource", "list-prompts", "get-prompt", "complete")
+    for command in ("serve", "list-tools", "call", *features, "check", "status"):
         assert command in help.stdout
 
 
