@@ -328,6 +328,8 @@ class Judge:
             self.by_schema(line, NOTIFICATION_DEFINITIONS.get(method, f"(notification {method})"), message)
         if self.revision == STATELESS:
             return  # the Python SDK 1 knows nothing of it
+        if is_task and method == "tools/call":
+            method = "tools/call as a task"
         self.for_sdk1.append({"side": self.recording.tested, "kind": kind, "method": method, "message": message})
 
     def by_sdk(self, message: dict[str, Any], kind: str, method: str) -> None:
