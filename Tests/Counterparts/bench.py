@@ -182,10 +182,13 @@ class Bench:
     def host(
         self, config: Path, revision: str | None = validation.NEWEST_HANDSHAKE, arguments: tuple[str, ...] = (), **capabilities: Any
     ) -> "RawHost":
-        """A host on pipes; with a revision, the handshake is already done. Further keywords are its capabilities."""
+        """A host on pipes; with a revision, the handshake is already done, or its requests carry the envelope. Further keywords are
+        its capabilities."""
         host = RawHost([places.mcpagg(), "--config", str(config), *arguments], self.environment, self.directory)
         self.hosts.append(host)
-        if revision is not None:
+        if revision == validation.STATELESS:
+            host.envelope = envelope(capabilities)
+        elif revision is not None:
             host.handshake(revision, capabilities)
         return host
 
@@ -231,15 +234,32 @@ def recording_of(server: Server) -> validation.Recording:
     assert server.received is not None and server.sent is not None
     recording = validation.Recording(f"mcpagg to {server.key}", tested="client")
     answers = [line for line in server.sent.lines if "protocolVersion" in (parsed(line).get("result") or {})]
+    questions = [line for line in server.sent.lines if "method" in parsed(line) and "id" in parsed(line)]
     for line in server.received.lines:
-        if parsed(line).get("method") == "initialize":
+        message = parsed(line)
+        if message.get("method") == "initialize":
             recording.lines.append(("client", line))
             if answers:
                 recording.lines.append(("server", answers.pop(0)))
-        else:
-            recording.lines.append(("client", line))
-            # The books say "answered" at once: ids are checked for being unused, and a new life of the server begins anew.
+            continue
+        if "method" not in message and "id" in message:
+            asked = [question for question in questions if validation.identity(parsed(question)["id"]) == validation.identity(message["id"])]
+            if asked:
+                questions.remove(asked[0])
+                recording.lines.append(("server", asked[0]))
+        recording.lines.append(("client", line))
+        # The books say "answered" at once: ids are checked for being unused, and a new life of the server begins anew.
     return recording
+
+
+def envelope(capabilities: dict[str, Any] | None = None, **more: Any) -> dict[str, Any]:
+    """What a stateless request says of its sender in `_meta`."""
+    return {
+        validation.VERSION: validation.STATELESS,
+        validation.CAPABILITIES: capabilities or {},
+        validation.INFO: {"name": "raw-host", "version": "1"},
+        **more,
+    }
 
 
 class RawHost:
@@ -256,6 +276,7 @@ class RawHost:
         self._threads = [self.out.read_from(os.dup(self.process.stdout.fileno())), self.err.read_from(os.dup(self.process.stderr.fileno()))]
         self.process.stdout.close()
         self.process.stderr.close()
+        self.envelope: dict[str, Any] | None = None  # in the `_meta` of every request, while it is given
         self._seen = 0  # lines of `out` that are in the recording
         self._next_id = 0
 
@@ -271,13 +292,21 @@ class RawHost:
     def post(self, method: str, params: Any = None, id: int | str | None = None) -> int | str:
         """Sends a request without waiting; returns its id."""
         if id is None:
-            self._next_id += 1
-            id = self._next_id
+            id = self.next_id()
+        self.send(json.dumps(self.request(method, params, id)).encode())
+        return id
+
+    def request(self, method: str, params: Any, id: int | str) -> dict[str, Any]:
+        if self.envelope is not None:
+            params = {**(params or {}), "_meta": {**self.envelope, **((params or {}).get("_meta") or {})}}
         message = {"jsonrpc": "2.0", "id": id, "method": method}
         if params is not None:
             message["params"] = params
-        self.send(json.dumps(message).encode())
-        return id
+        return message
+
+    def next_id(self) -> int:
+        self._next_id += 1
+        return self._next_id
 
     def notify(self, method: str, params: Any = None) -> None:
         message = {"jsonrpc": "2.0", "method": method}
@@ -332,6 +361,7 @@ class RawHost:
 
     def handshake(self, revision: str, capabilities: dict[str, Any] | None = None) -> dict[str, Any]:
         params = {"protocolVersion": revision, "capabilities": capabilities or {}, "clientInfo": {"name": "raw-host", "version": "1"}}
+        self.envelope = None
         answer = self.ask("initialize", params)
         self.notify("notifications/initialized")
         return answer

@@ -23,6 +23,10 @@ RESULTS: dict[str, type[BaseModel]] = {
     "resources/subscribe": types.EmptyResult,
     "resources/unsubscribe": types.EmptyResult,
     "completion/complete": types.CompleteResult,
+    "tools/call as a task": types.CreateTaskResult,
+    "tasks/get": types.GetTaskResult,
+    "tasks/result": types.GetTaskPayloadResult,
+    "tasks/cancel": types.CancelTaskResult,
 }
 UNIONS: dict[tuple[str, str], type[BaseModel]] = {
     ("server", "request"): types.ServerRequest,
