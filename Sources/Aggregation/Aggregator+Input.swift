@@ -90,15 +90,16 @@ extension Aggregator {
     {
         guard let params else { return nil }
         let isURL = method == .elicit && params["mode"]?.string == "url"
-        var rewritten = EraBridge.labelled(params, of: method, downstream.key)
-        if isURL {
-            rewritten = JSONWriter.object { writer in
-                for (name, value) in JSONView.whole(rewritten).members where name != "elicitationId" {
-                    writer.member(name, json: value.json)
+        let rewritten = JSONWriter.object { writer in
+            for (name, value) in JSONView.whole(EraBridge.labelled(params, of: method, downstream.key)).members {
+                switch name {
+                case "elicitationId" where isURL: break
+                case "_meta": writer.object(name) { $0.endToEndMembers(of: value) }
+                default: writer.member(name, json: value.json)
                 }
-                // Required there. Nothing will follow under it: the next try tells the outcome.
-                writer.member("elicitationId", "mcpagg-\(host.id.number)-\(id)")
             }
+            // Required there. Nothing will follow under it: the next try tells the outcome.
+            if isURL { writer.member("elicitationId", "mcpagg-\(host.id.number)-\(id)") }
         }
         guard method == .elicit, !isURL, let revision = host.machine.revision else { return rewritten }
         return Downlevel.elicitation(JSONView.whole(rewritten), for: revision) ?? rewritten

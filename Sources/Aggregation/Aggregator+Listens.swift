@@ -11,6 +11,10 @@ struct Listen {
     var filter: SubscriptionFilter
     /// The revisions of the lists that it has been told of, or that there were when it began.
     var revisions: [FeatureKind: Int]
+    /// Resources whose servers have not said yet whether they can be subscribed to. Only after that the host is told, and of anything.
+    var pending: Set<String> = []
+    /// What changed meanwhile.
+    var missed: OrderedSet<String> = []
 }
 
 // `subscriptions/listen`, on both sides: what stateless hosts want to hear of, and how stateless servers are asked to tell.
@@ -24,17 +28,66 @@ extension Aggregator {
         }
         let owners = filter.uris.map { subscribableOwner(of: $0) }
         if owners.contains(where: { $0 == nil }), waitForServers(message, request, host: host) { return }
-        let known = zip(filter.uris, owners).compactMap { uri, owner in owner.map { (uri: uri, owner: $0) } }
-        var honoured = filter
-        honoured.uris = known.map(\.uri).filter { subscriptions[$0] != nil || subscriptions.count < Limits.subscriptions }
         let catalog = presentCatalog
         host.listens[request.id] = Listen(
-            filter: honoured, revisions: Dictionary(uniqueKeysWithValues: filter.kinds.map { ($0, catalog[$0].revision) }))
+            filter: filter, revisions: Dictionary(uniqueKeysWithValues: filter.kinds.map { ($0, catalog[$0].revision) }),
+            pending: Set(filter.uris))
         host.waiting[request.id] = .listening
-        host.send(line: bridge.acknowledged(honoured, listener: request.id))
-        for (uri, owner) in known where honoured.uris.contains(uri) {
-            subscribe(Listener(host: host.id, listen: request.id), to: uri, at: owner)
+        for (uri, owner) in zip(filter.uris, owners) {
+            guard let owner, subscriptions[uri] != nil || subscriptions.count < Limits.subscriptions else {
+                decide(uri, isHonoured: false, request, host: host)
+                continue
+            }
+            if subscriptions[uri] != nil || owner.machine.era == .stateless {
+                subscribe(Listener(host: host.id, listen: request.id), to: uri, at: owner)
+                decide(uri, isHonoured: true, request, host: host)
+            } else if !askToSubscribe(uri, at: owner, request) {
+                decide(uri, isHonoured: false, request, host: host)
+            }
         }
+        if filter.uris.isEmpty { acknowledge(request.id, host: host) }
+    }
+
+    /// - Returns: `false` if the server cannot be asked now.
+    private func askToSubscribe(_ uri: String, at owner: Downstream, _ request: HostRequest) -> Bool {
+        let forwarded = ForwardedRequest(
+            request: request, purpose: .subscribe(uri: uri), progressToken: nil, idleTimeout: Limits.subscribeWait, latest: nil)
+        guard owner.life.isReady, let connection = owner.child?.process.connection, let id = owner.machine.forward(forwarded, now: now)
+        else {
+            return false
+        }
+        connection.send(line: Composition.request(id: id, .subscribe, params: JSONWriter.object { $0.member("uri", uri) }))
+        expectExpiry(of: owner, within: Limits.subscribeWait)
+        return true
+    }
+
+    /// A server has said whether a listener's resource can be subscribed to.
+    func subscribed(_ uri: String, _ downstream: Downstream?, listener request: HostRequest, isRefused: Bool, host: HostConnection) {
+        guard host.listens[request.id]?.pending.contains(uri) == true else {
+            // The host does not want to hear of it any more.
+            if let downstream, !isRefused, subscriptions[uri] == nil { follow(uri, at: downstream, .unsubscribe) }
+            return
+        }
+        if let downstream, !isRefused {
+            subscriptions[uri, default: Subscription(server: downstream.key)].listeners.insert(
+                Listener(host: host.id, listen: request.id))
+        }
+        decide(uri, isHonoured: !isRefused, request, host: host)
+    }
+
+    private func decide(_ uri: String, isHonoured: Bool, _ request: HostRequest, host: HostConnection) {
+        host.listens[request.id]?.pending.remove(uri)
+        if !isHonoured { host.listens[request.id]?.filter.uris.removeAll { $0 == uri } }
+        if host.listens[request.id]?.pending.isEmpty == true { acknowledge(request.id, host: host) }
+    }
+
+    /// Tells the host what it will hear of, and what it would have heard already.
+    private func acknowledge(_ id: RequestID, host: HostConnection) {
+        guard let listen = host.listens[id] else { return }
+        host.send(line: bridge.acknowledged(listen.filter, listener: id))
+        host.listens[id]?.missed = []
+        for uri in listen.missed { host.send(line: bridge.changed(.resourcesUpdated, uri: uri, listener: id)) }
+        announceToListeners(presentCatalog)
     }
 
     private func subscribableOwner(of uri: String) -> Downstream? {
@@ -45,7 +98,7 @@ extension Aggregator {
     /// Tells those who listen of lists that are not what they were.
     func announceToListeners(_ catalog: Catalog) {
         for host in hosts.values {
-            for (id, listen) in host.listens {
+            for (id, listen) in host.listens where listen.pending.isEmpty {
                 var methods: [Method] = []
                 for kind in FeatureKind.allCases where listen.filter.kinds.contains(kind) {
                     guard listen.revisions[kind] != catalog[kind].revision else { continue }

@@ -230,7 +230,7 @@ extension Aggregator {
             return nil
         }
         var splice = Splice(message)
-        splice.remove(.inputResponses, .requestState)
+        splice.remove([.inputResponses, .requestState])
         return (try? Message(scanning: splice.bytes)) ?? message
     }
 

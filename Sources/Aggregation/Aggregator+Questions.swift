@@ -189,6 +189,8 @@ extension Aggregator {
     /// The host's folders changed: servers that were told of them hear so.
     func forwardRootsChanged(_ message: Message) {
         for downstream in downstreams.values where downstream.machine.phase == .ready && downstream.wasToldOfRootsChanges {
+            // Stateless servers hear of nothing between requests.
+            guard downstream.machine.era == .handshake else { continue }
             downstream.child?.process.connection.send(Splice(message))
         }
     }

@@ -148,6 +148,9 @@ extension Aggregator {
     /// else with an error.
     func fail(_ request: HostRequest, _ purpose: ForwardedRequest.Purpose, _ kind: RequestFailure, _ text: String) {
         guard let host = hosts[request.connection] else { return }
+        if case .subscribe(let uri) = purpose, request.era == .stateless {
+            return subscribed(uri, nil, listener: request, isRefused: true, host: host)
+        }
         let text = redact(text)
         if let parking = request.parking { leaveQuestions(of: parking, host: host) }
         if purpose == .tool {
@@ -198,6 +201,8 @@ extension Aggregator {
         case .read:
             guard let answer = answerOfRead(message, forwarded, host: host) else { return }
             message = answer
+        case .subscribe(let uri) where forwarded.request.era == .stateless:
+            return subscribed(uri, downstream, listener: forwarded.request, isRefused: message.kind == .error, host: host)
         case .subscribe(let uri): subscribed(uri, downstream, forwarded.request, isRefused: message.kind == .error)
         case .unsubscribe(let uri): unsubscribed(uri, forwarded.request)
         }

@@ -187,7 +187,7 @@ extension Aggregator {
         for (uri, subscription) in subscriptions where subscription.server == downstream.key { follow(uri, at: downstream, .subscribe) }
     }
 
-    private func follow(_ uri: String, at downstream: Downstream, _ method: Method) {
+    func follow(_ uri: String, at downstream: Downstream, _ method: Method) {
         guard downstream.life.isReady else { return }
         if downstream.machine.era == .stateless { return listen(to: downstream) }
         guard let line = downstream.machine.ask(method, { $0.member("uri", uri) }) else { return }
@@ -202,6 +202,10 @@ extension Aggregator {
         for (subscribed, subscription) in subscriptions where subscription.server == downstream.key && isPart(uri, of: subscribed) {
             for listener in subscription.listeners where told.insert(listener).inserted {
                 guard let host = hosts[listener.host] else { continue }
+                if let listen = listener.listen, host.listens[listen]?.pending.isEmpty == false {
+                    host.listens[listen]?.missed.append(uri)
+                    continue
+                }
                 if listener.listen == nil, downstream.machine.era == .handshake {
                     host.send(Splice(message))
                 } else {
@@ -219,6 +223,18 @@ extension Aggregator {
     }
 
     // MARK: Completion
+
+    /// The arguments given so far can be told since 2025-06-18.
+    private func withoutContext(_ message: Message) -> Message {
+        let params = message.view(message.places[.params]).members
+        guard params.contains(where: { $0.name == "context" }) else { return message }
+        var splice = Splice(message)
+        let rest = JSONWriter.object { writer in
+            for (name, value) in params where name != "context" { writer.member(name, json: value.json) }
+        }
+        splice.replace(.params, with: .bytes(rest))
+        return (try? Message(scanning: splice.bytes)) ?? message
+    }
 
     func complete(_ message: Message, _ request: HostRequest, host: HostConnection) {
         var name: String?
@@ -242,6 +258,7 @@ extension Aggregator {
             let nothing = JSONWriter.object { $0.object("completion") { $0.array("values") { _ in } } }
             return answer(request, nothing, host: host)
         }
-        deliver(message, request, .complete, to: owner, as: name, host: host)
+        let hasContext = owner.machine.introduction.map { $0.revision >= .v2025_06_18 } ?? true
+        deliver(hasContext ? message : withoutContext(message), request, .complete, to: owner, as: name, host: host)
     }
 }

@@ -30,6 +30,8 @@ package enum Limits {
     /// Subscription streams of one stateless host, and resources on one of them.
     package static let listens = 64
     package static let listenedResources = 1_000
+    /// A server has this long to say whether a resource can be subscribed to, before a listener is told that it cannot.
+    package static let subscribeWait = Duration.seconds(5)
     /// A stateless server that stopped telling of changes is asked to go on after this.
     package static let listenAgainWait = Duration.seconds(1)
     /// A server that is asked what it speaks and is silent is one of the handshake era after this.

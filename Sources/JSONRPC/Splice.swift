@@ -61,7 +61,7 @@ package struct Splice: Sendable {
 
     /// Takes out whole members, each with its name and one comma; those that the message does not have are passed over.
     /// - Precondition: nothing was edited yet, and nothing is inserted into an object that loses a member.
-    package mutating func remove(_ members: Message.Member...) {
+    package mutating func remove(_ members: [Message.Member]) {
         precondition(editCount == 0, "members are removed before anything else is edited")
         let places = members.map { message.places[$0] }.filter(\.isPresent)
         for place in places.sorted(by: { $0.start < $1.start }) { remove(place) }

@@ -39,26 +39,30 @@ package struct EraBridge: Sendable {
         var splice = Splice(message)
         let losesTask = !keepsTask && message.places[.task].isPresent
         if envelope == nil, !isStateless {
-            if losesTask { splice.remove(.task) }
+            if losesTask { splice.remove([.task]) }
             if wantsProgress { splice.replace(.metaProgressToken, with: .integer(id)) }
             if runsAsTask, !losesTask { splice.insert("\"task\":{}", into: .params) }
         } else {
-            // A server of the handshake era has nothing to do with them, and never sees those of ours.
-            if envelope == nil {
-                losesTask ? splice.remove(.inputResponses, .requestState, .task) : splice.remove(.inputResponses, .requestState)
-            }
             let meta = message.places[.meta].isPresent ? message.view(message.places[.meta]) : nil
             let rewritten = JSONWriter.object { writer in
                 if wantsProgress { writer.member(MetaKey.progressToken, id) }
                 if let envelope { writer.envelope(envelope, from: identity) }
                 writer.endToEndMembers(of: meta)
             }
+            let isEmpty = rewritten.readableBytes <= "{}".utf8.count
+            if envelope == nil {
+                // A server of the handshake era has nothing to do with them, and never sees those of ours.
+                var foreign: [Message.Member] = [.inputResponses, .requestState]
+                if losesTask { foreign.append(.task) }
+                if isEmpty { foreign.append(.meta) }
+                splice.remove(foreign)
+            }
             var members = input.map(Self.members) ?? ""
             if runsAsTask, envelope == nil { members = "\"task\":{}" }
-            if meta != nil {
+            if meta == nil {
+                if !isEmpty { members += (members.isEmpty ? "" : ",") + "\"_meta\":" + String(buffer: rewritten) }
+            } else if !isEmpty {
                 splice.replace(.meta, with: .bytes(rewritten))
-            } else {
-                members += (members.isEmpty ? "" : ",") + "\"_meta\":" + String(buffer: rewritten)
             }
             if !members.isEmpty { splice.insert(members, into: .params) }
         }
@@ -92,7 +96,7 @@ package struct EraBridge: Sendable {
         case (.stateless, .handshake):
             // With nothing else in it, it was there for that name alone.
             let hasMore = message.places[.metaServerInfo].isAbsent || message.view(message.places[.meta]).members.count > 1
-            splice.remove(.resultType, .ttlMs, .cacheScope, hasMore ? .metaServerInfo : .meta)
+            splice.remove([.resultType, .ttlMs, .cacheScope, hasMore ? .metaServerInfo : .meta])
         case (_, .stateless):
             guard message.isObject(message.places[.result]) else { return nil }
             if server == .handshake, let plain = withoutStatelessMembers(message) {
@@ -234,7 +238,7 @@ package struct EraBridge: Sendable {
         guard meta.members.contains(where: { $0.name == MetaKey.relatedTask }) else { return message }
         var splice = Splice(message)
         if task == nil, meta.members.count == 1 {
-            splice.remove(.meta)
+            splice.remove([.meta])
         } else {
             let rewritten = JSONWriter.object { writer in
                 for (name, value) in meta.members where name != MetaKey.relatedTask { writer.member(name, json: value.json) }

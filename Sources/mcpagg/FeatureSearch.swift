@@ -74,7 +74,13 @@ extension Failure {
     static func refused(_ answer: Message) -> Failure {
         let error = answer.view(answer.places[.error])
         let text = error["message"]?.string ?? "the server reported an error"
+        let status: ExitStatus =
+            switch error["data"]?[RequestFailure.metaKey]?.string.flatMap(RequestFailure.init(rawValue:)) {
+            case .unavailable, .timedOut: .unreachable
+            case .outcomeUnknown: .outcomeUnknown
+            case nil: .tool
+            }
         return Failure(
-            status: .tool, code: "protocolError", message: "\(text.oneLine) (\(error["code"]?.jsonText ?? "no code"))", detail: error.json)
+            status: status, code: "protocolError", message: "\(text.oneLine) (\(error["code"]?.jsonText ?? "no code"))", detail: error.json)
     }
 }

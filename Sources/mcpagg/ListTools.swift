@@ -30,7 +30,7 @@ struct ListTools: AsyncParsableCommand {
 
     private func show(_ catalog: Catalog) {
         if json {
-            StandardOutput.write(String(buffer: catalog[.tools].result) + "\n")
+            StandardOutput.write(String(buffer: catalog[.tools].handshakeResult) + "\n")
         } else if schema {
             for tool in catalog[.tools].entries {
                 let definition = JSONView.whole(tool.definition.json)
