@@ -3,7 +3,7 @@
 Usage: scripted.py SCRIPT LOG CONTROL
 
 SCRIPT is a JSON file, read at every start and before every answer, so that a test can change it:
-  revision      answered to `initialize`; without it, the one asked for
+  revision      answered to `initialize`; without it, the one asked for; with 2026-07-28 the server has no `initialize`
   capabilities, instructions
   lists         {"tools/list": [[item, ...], ...]}: a list by its pages; a method that is not in it is not found
   answers       {method: {name, URI or "*": {"result": ...} or {"error": ...}}}; "ref" of a completion is its name or URI;
@@ -69,8 +69,29 @@ def page(pages, member: str, params: dict) -> dict:
     return {"result": result}
 
 
+STATELESS = "2026-07-28"
+CACHED = [*MEMBERS, "resources/read", "server/discover"]
+
+
+def in_era(answer: dict, method: str) -> dict:
+    """The answer as a stateless server gives it; what the test said itself stays."""
+    if "result" not in answer:
+        return answer
+    cache = {"ttlMs": 0, "cacheScope": "private"} if method in CACHED else {}
+    return {"result": {"resultType": "complete", **cache, **answer["result"]}}
+
+
 def obvious(method: str, params: dict, script: dict) -> dict | None:
     capabilities = script.get("capabilities", {})
+    if script.get("revision") == STATELESS:
+        if method == "server/discover":
+            return {"result": {"supportedVersions": [STATELESS], "capabilities": capabilities}}
+        if method in ("initialize", "ping", "logging/setLevel"):
+            data = {"supported": [STATELESS], "requested": params.get("protocolVersion", "")}
+            error = {"code": -32022, "message": "Unsupported protocol version", "data": data}
+            return {"error": error if method == "initialize" else {"code": -32601, "message": "Method not found"}}
+        if method == "resources/read":
+            return {"error": {"code": -32602, "message": "Resource not found", "data": {"uri": params["uri"]}}}
     if method == "initialize":
         result = {
             "protocolVersion": script.get("revision", params["protocolVersion"]),
@@ -117,6 +138,8 @@ def main() -> None:
         if answer is None:
             answer = obvious(method, params, script)
         if answer is not None and answer != "held":
+            if script.get("revision") == STATELESS:
+                answer = in_era(answer, method)
             say({"jsonrpc": "2.0", "id": message["id"], **answer})
 
 
