@@ -421,6 +421,7 @@ extension Aggregator {
         downstream.taskQuestions = [:]
         forgetTasks(of: downstream)
         failInputs(of: downstream)
+        answerSubscribes(at: downstream)
         downstream.elicitations = []
         let lost = downstream.machine.closed()
         if downstream.life.state != .stopped {

@@ -56,6 +56,7 @@ extension Aggregator {
 
     /// What no server has agreed to by now is not honoured.
     func endListenWait(_ id: RequestID, host: HostConnection) {
+        answerSubscribes { $0.connection == host.id && $0.id == id }
         guard let pending = host.listens[id]?.pending else { return }
         for uri in pending { withhold(uri, HostRequest(connection: host.id, id: id), host: host) }
     }
@@ -65,8 +66,33 @@ extension Aggregator {
         decide(uri, isHonoured: false, request, host: host)
     }
 
+    /// The server knows what to tell of, or is given no more time to say so.
+    private func answerSubscribes(where isMeant: (HostRequest) -> Bool) {
+        for (request, _, _) in pendingSubscribes where isMeant(request) {
+            cancel(.acknowledge(request.connection, request.id))
+            hosts[request.connection]?.answer(request, line: Composition.result(id: request.id, Composition.emptyResult))
+        }
+        pendingSubscribes.removeAll { isMeant($0.request) }
+    }
+
+    /// The server is gone. Started again, it is asked anew.
+    func answerSubscribes(at downstream: Downstream) {
+        let requests = Set(pendingSubscribes.filter { $0.downstream == downstream.id }.map(\.request))
+        if !requests.isEmpty { answerSubscribes { requests.contains($0) } }
+    }
+
     /// A stateless server says what it tells of.
     func serverAcknowledged(_ filter: SubscriptionFilter, of downstream: Downstream) {
+        let asked = pendingSubscribes.filter { $0.downstream == downstream.id && downstream.machine.wantsToHear(of: $0.uri) }
+        for (request, uri, _) in asked where !filter.uris.contains(uri) {
+            unsubscribe(Listener(host: request.connection), from: uri)
+            cancel(.acknowledge(request.connection, request.id))
+            pendingSubscribes.removeAll { $0.request == request }
+            let text = "Server '\(downstream.key)' does not tell of changes of \(uri)"
+            hosts[request.connection]?.answer(request, line: Composition.error(id: request.id, .invalidParams, text))
+        }
+        let honoured = Set(asked.filter { filter.uris.contains($0.uri) }.map(\.request))
+        answerSubscribes { honoured.contains($0) }
         for host in hosts.values {
             for (id, listen) in host.listens {
                 let request = HostRequest(connection: host.id, id: id)
@@ -162,6 +188,12 @@ extension Aggregator {
     }
 
     // MARK: Servers
+
+    func renewListens() {
+        let changed = changedListens
+        changedListens = []
+        for id in changed { if let downstream = downstreams[id] { listen(to: downstream) } }
+    }
 
     /// Asks a stateless server to tell of what hosts want to hear of now.
     func listen(to downstream: Downstream) {

@@ -149,6 +149,11 @@ extension Aggregator {
 
     // MARK: The host comes back
 
+    static let unknownState = """
+        'requestState' is unknown, was used already, has expired or belongs to another request. Nothing was run; the earlier call may \
+        have had effects, so check before you begin anew.
+        """
+
     /// Takes a request that brings what was asked for.
     /// - Returns: the request as it is to be sent on; `nil` if it has been dealt with.
     func resume(_ message: Message, _ request: HostRequest, host: HostConnection) -> Message? {
@@ -157,11 +162,7 @@ extension Aggregator {
         }
         guard let (parking, call) = host.parked.first(where: { $0.value.state == state }), call.binding == ParkedCall.Binding(message)
         else {
-            let text = """
-                'requestState' is unknown, was used already, has expired or belongs to another request. Nothing was run; the earlier \
-                call may have had effects, so check before you begin anew.
-                """
-            host.answer(request, line: Composition.error(id: request.id, .invalidParams, text))
+            host.answer(request, line: Composition.error(id: request.id, .invalidParams, Self.unknownState))
             return nil
         }
         cancel(.parked(host.id, parking))

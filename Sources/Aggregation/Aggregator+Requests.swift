@@ -53,9 +53,10 @@ extension Aggregator {
         }
         let era = downstream.machine.era ?? .handshake
         if era == .handshake, request.era == .stateless, message.places[.requestState].isPresent {
-            let text = "Unknown 'requestState': server '\(downstream.key)' has given none"
-            return host.answer(request, line: Composition.error(id: request.id, .invalidParams, text))
+            return host.answer(request, line: Composition.error(id: request.id, .invalidParams, Self.unknownState))
         }
+        // What is called may change what was just subscribed to.
+        if era == .stateless, changedListens.contains(downstream.id) { renewListens() }
         let token = message.places[.metaProgressToken]
         let now = now
         var forwarded = ForwardedRequest(
@@ -303,6 +304,11 @@ extension Aggregator {
             withdrawInput(id, host: host, reason: "the request that led to this question is over")
             if let downstream = downstreams[downstreamID] { retireIfIdle(downstream) }
         case .listening: forgetListen(id, host: host)
+        case .subscribing(let uri):
+            request = pendingSubscribes.first { $0.request.connection == host.id && $0.request.id == id }?.request ?? request
+            pendingSubscribes.removeAll { $0.request == request }
+            cancel(.acknowledge(host.id, id))
+            unsubscribe(Listener(host: host.id), from: uri)
         }
         host.forget(request)
     }

@@ -126,7 +126,10 @@ extension Aggregator {
         }
         if owner.machine.era == .stateless {
             subscribe(listener, to: uri, at: owner)
-            return host.answer(request, line: Composition.result(id: request.id, Composition.emptyResult))
+            // Answered before, the host might change the resource before the server listens.
+            pendingSubscribes.append((request, uri, owner.id))
+            host.waiting[request.id] = .subscribing(uri: uri)
+            return set(.acknowledge(host.id, request.id), after: Limits.subscribeWait)
         }
         deliver(message, request, .subscribe(uri: uri), to: owner, as: nil, host: host)
     }
@@ -192,8 +195,8 @@ extension Aggregator {
     func follow(_ uri: String, at downstream: Downstream, _ method: Method) {
         guard downstream.life.isReady else { return }
         if downstream.machine.era == .stateless {
-            // Many at once become one stream.
-            if timers[.listenAgain(downstream.id)] == nil { set(.listenAgain(downstream.id), after: Limits.announceWait) }
+            // Many in one turn become one stream.
+            changedListens.insert(downstream.id)
             return
         }
         guard let line = downstream.machine.ask(method, { $0.member("uri", uri) }) else { return }

@@ -113,6 +113,10 @@ package actor Aggregator {
     var ownership = Ownership()
     /// Resources that hosts want to hear of.
     var subscriptions: [String: Subscription] = [:]
+    /// Requests to subscribe to resources of stateless servers which have not said that they tell of them.
+    var pendingSubscribes: [(request: HostRequest, uri: String, downstream: DownstreamID)] = []
+    /// Stateless servers that are to tell of something else than they were asked to: asked at the end of the turn.
+    var changedListens: Set<DownstreamID> = []
     var timers: [Timer: Scheduled<Void>] = [:]
     /// Looks after the config file.
     var watcher: FileWatcher?
@@ -235,6 +239,7 @@ package actor Aggregator {
 
     /// Writes what this turn of the event loop has gathered, one write per peer.
     func flush() {
+        if !changedListens.isEmpty { renewListens() }
         if ending == nil { leaveServedHosts() }
         pending.flush()
     }

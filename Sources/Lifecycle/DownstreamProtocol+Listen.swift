@@ -15,10 +15,12 @@ extension DownstreamProtocol {
         guard listening?.filter != filter else { return [] }
         var messages: [ByteBuffer] = []
         if filter.isEmpty {
-            guard let old = listening else { return [] }
-            listening = nil
-            _ = requests.remove(old.id)
-            return [Self.cancellation(of: old.id, reason: "nothing is to be told any more")]
+            let open = [listening?.id, overtaken].compactMap(\.self)
+            (listening, overtaken) = (nil, nil)
+            return open.map { id in
+                _ = requests.remove(id)
+                return Self.cancellation(of: id, reason: "nothing is to be told any more")
+            }
         }
         guard let id = requests.insert(.listen) else { return [] }
         messages.append(request(id, .listen) { params in params.object("notifications") { filter.write(to: &$0) } })

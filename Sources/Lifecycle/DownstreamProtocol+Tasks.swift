@@ -14,14 +14,25 @@ extension DownstreamProtocol {
         guard case .forwarded(var request, _) = requests[id], request.runsAsTask, request.task == nil, message.kind == .result else {
             return nil
         }
-        let result = message.view(message.places[.result])
-        let task = era == .handshake ? result["task"] : result["resultType"]?.string == "task" ? result : nil
-        guard let task, let name = task["taskId"], name.kind == .string else { return nil }
+        guard let (task, name) = createdTask(message) else { return nil }
         let asked = task[era == .handshake ? "pollInterval" : "pollIntervalMs"]?.integer.map { Duration.milliseconds($0) }
         let pause = min(max(asked ?? Self.taskPause, Self.taskPauses.lowerBound), Self.taskPauses.upperBound)
         request.task = ForwardedRequest.TaskRun(id: name.jsonText, pause: pause)
         requests[id] = .forwarded(request, deadline: request.deadline(from: now))
         return .taskGoesOn(id, pause: pause, then: [])
+    }
+
+    private func createdTask(_ message: Message) -> (task: JSONView, name: JSONView)? {
+        let result = message.view(message.places[.result])
+        let task = era == .handshake ? result["task"] : result["resultType"]?.string == "task" ? result : nil
+        guard let task, let name = task["taskId"], name.kind == .string else { return nil }
+        return (task, name)
+    }
+
+    /// - Returns: the request that ends a task which a call became after it was given up.
+    mutating func cancelOrphan(_ message: Message) -> ByteBuffer? {
+        guard message.kind == .result, let (_, name) = createdTask(message) else { return nil }
+        return cancelTask(ForwardedRequest.TaskRun(id: name.jsonText, pause: Self.taskPause))
     }
 
     /// - Returns: the request that asks how the task of this request is; `nil` if it is over.

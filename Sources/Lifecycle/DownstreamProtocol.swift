@@ -122,6 +122,9 @@ package struct DownstreamProtocol: Sendable {
     var overtaken: Int?
     /// What the server tells of on the subscription asked for last; `nil` until it has said so.
     package internal(set) var honoured: SubscriptionFilter?
+    /// Calls that were given up before they became the tasks they were to be: those are of use to nobody.
+    var orphans: Set<Int> = []
+    private static let orphanLimit = 256
     /// The latest instant that we were told of.
     private var clock = Instant(nanoseconds: 0)
     /// When a request of our own is given up.
@@ -200,7 +203,11 @@ package struct DownstreamProtocol: Sendable {
         // Its place is free at once: a server that honours the cancellation never answers. The id is not used again, so an answer
         // that comes all the same is known for what it is.
         _ = requests.remove(id)
-        if request.task != nil { forgetLooks(at: id) }
+        if request.task != nil {
+            forgetLooks(at: id)
+        } else if request.runsAsTask, orphans.count < Self.orphanLimit {
+            orphans.insert(id)
+        }
         return request
     }
 
@@ -259,6 +266,7 @@ package struct DownstreamProtocol: Sendable {
         guard let id = message.integerID, let waiting = requests.remove(id) else {
             if let id = message.integerID, requests.wasUsed(id) {
                 lateAnswers += 1
+                if orphans.remove(id) != nil, let line = cancelOrphan(message) { return .send([line]) }
                 return .late
             }
             if let text = message.string(message.places[.id]), let id = Int(text), case .forwarded(let request, _) = requests[id] {

@@ -50,12 +50,14 @@ package struct EraBridge: Sendable {
                 writer.endToEndMembers(of: meta)
             }
             let isEmpty = rewritten.readableBytes <= "{}".utf8.count
-            var foreign: [Message.Member] = []
-            // A server of the handshake era has nothing to do with them, and never sees those of ours; a host of that era has none.
-            if envelope == nil || !isStateless { foreign += [.inputResponses, .requestState] }
-            if losesTask || (envelope != nil && !isStateless) { foreign.append(.task) }
-            if isEmpty { foreign.append(.meta) }
-            splice.remove(foreign)
+            if envelope == nil || !isStateless {
+                // A server of the handshake era has nothing to do with them, and never sees those of ours. A host of it has none: a
+                // stateless server would take them for answers to what it asked.
+                var foreign: [Message.Member] = [.inputResponses, .requestState]
+                if losesTask, envelope == nil { foreign.append(.task) }
+                if isEmpty { foreign.append(.meta) }
+                splice.remove(foreign)
+            }
             var members = input.map(Self.members) ?? ""
             if runsAsTask, envelope == nil { members = "\"task\":{}" }
             if meta == nil {
@@ -109,7 +111,8 @@ package struct EraBridge: Sendable {
             }
             // Both at the start of the result: one insertion.
             var members = "\"resultType\":\"complete\""
-            if isCacheable { members += ",\"ttlMs\":0,\"cacheScope\":\"private\"" }
+            if isCacheable, message.places[.ttlMs].isAbsent { members += ",\"ttlMs\":0" }
+            if isCacheable, message.places[.cacheScope].isAbsent { members += ",\"cacheScope\":\"private\"" }
             if message.places[.meta].isAbsent { members += ",\"_meta\":{\(serverInfo)}" }
             splice.insert(members, into: .result)
             if message.places[.meta].isPresent { return stamped(splice, message) }
@@ -261,9 +264,11 @@ package struct EraBridge: Sendable {
             // There, this and the URI say that the resource does not exist.
             guard message.view(message.places[.error])["data"]?["uri"] != nil else { return message }
             return recoded(message, .resourceNotFound)
-        case .headerMismatch where server == .stateless, .unsupportedProtocolVersion where server == .stateless:
+        case .headerMismatch where server == .stateless || host == .stateless,
+            .unsupportedProtocolVersion where server == .stateless || host == .stateless:
             return recoded(message, .internalError)
-        case .missingClientCapability where server == .stateless && host == .handshake: return recoded(message, .internalError)
+        // Of a server of the handshake era it is a code of its own, which a stateless host would misunderstand as well.
+        case .missingClientCapability where server != host: return recoded(message, .internalError)
         default: return message
         }
     }

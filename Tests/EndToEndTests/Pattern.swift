@@ -48,6 +48,11 @@ struct Pattern: Sendable {
         }
     }
 
+    /// JSON text with the values of the names in it: a host sends back what it was given.
+    static func filled(_ text: String, _ bindings: Bindings) -> String {
+        bindings.reduce(text) { $0.replacingOccurrences(of: "\"<\($1.key)>\"", with: $1.value) }
+    }
+
     /// Text in which each `<*>` is any text.
     static func matches(_ pattern: String, _ text: String) -> Bool {
         let parts = pattern.components(separatedBy: "<*>")

@@ -101,7 +101,7 @@ final class Story {
     private func perform(_ step: Transcript.Step) throws {
         switch step {
         case .save(let config): try save(config)
-        case .write(let line): try started().write(Array((line + "\n").utf8))
+        case .write(let line): try started().write(Array((Pattern.filled(line, bindings) + "\n").utf8))
         case .read(let block): try read(block)
         case .event(let event, _): try perform(event)
         }

@@ -6,7 +6,7 @@ import Foundation
 /// |---|---|
 /// | `# …` | a comment; the first one is the name of the story |
 /// | `\| …` | a line of the config file, YAML. The first block is there at the start; each later one is saved over it |
-/// | `> …` | the host writes this line; such lines without another between them, in one write |
+/// | `> …` | the host writes this line, with what was read in place of names; such lines without another between them, in one write |
 /// | `< …` | the host must read this line next, compared as JSON (see ``Pattern``) |
 /// | `<~ …` | as `<`, but the lines of such a block may come in any order |
 /// | `$ …` | something else happens, or must be so: see ``Step/Event`` |

@@ -138,3 +138,97 @@ struct MergedListTests {
         #expect(throws: FeatureDefinition.Defect(description: reason)) { try feature(kind, json: json) }
     }
 }
+
+@Suite("What merged lists say beside their features")
+struct MergedListEraTests {
+    private func source(_ key: String, _ json: String..., kind: FeatureKind = .tools, freshness: Freshness? = nil) throws -> CatalogSource {
+        CatalogSource(
+            downstream: DownstreamID(1), key: key, rules: ExposureRules(prefix: key),
+            features: [kind: try json.map { try feature(kind, json: $0) }], freshness: freshness.map { [kind: $0] } ?? [:])
+    }
+
+    private func text(_ buffer: ByteBuffer) -> String { String(buffer: buffer) }
+
+    @Test(
+        "schemas of results that are no objects are left out for hosts of the handshake era, and nothing else",
+        arguments: [
+            (#"{"name":"x","outputSchema":{"type":"array"},"z":1.0}"#, #"{"name":"s__x","z":1.0}"#),
+            (#"{"outputSchema":{"type":"string"},"y":[ 1 ],"name":"\u0078"}"#, #"{"y":[ 1 ],"name":"s__x"}"#),
+            (#"{"outputSchema":{"anyOf":[]},"name":"x"}"#, #"{"name":"s__x"}"#),
+            (#"{"name":"x","outputSchema":true}"#, #"{"name":"s__x"}"#),
+            (#"{"name":"x","outputSchema":{"type":["object"]}}"#, #"{"name":"s__x"}"#),
+            (#"{"name":"x","outputSchema":null}"#, #"{"name":"s__x"}"#),
+        ])
+    func handshakeForm(json: String, expected: String) throws {
+        let list = Catalog(try source("s", json))[.tools]
+        #expect(text(list.handshakeResult) == #"{"tools":[\#(expected)]}"#)
+        #expect(text(list.result) == #"{"tools":[\#(json.replacing(#""\u0078""#, with: #""x""#).replacing(#""x""#, with: #""s__x""#))]}"#)
+        #expect(text(list.result(of: "s")) == text(list.handshakeResult))
+    }
+
+    @Test(
+        "all others are the same in both eras, and are kept once",
+        arguments: [
+            #"{"name":"x"}"#, #"{"name":"x","outputSchema":{"type":"object","properties":{}}}"#,
+            #"{"name":"x","inputSchema":{"outputSchema":{"type":"array"}}}"#,
+        ])
+    func sameForm(json: String) throws {
+        let list = Catalog(try source("s", json))[.tools]
+        #expect(list.handshakeResult == list.result && text(list.result).contains(#""name":"s__x""#))
+    }
+
+    @Test("a schema of results is nothing of prompts and resources", arguments: [FeatureKind.prompts, .resources, .templates])
+    func otherKinds(kind: FeatureKind) throws {
+        let list = Catalog(try source("s", #"{"\#(kind.identityMember)":"x","outputSchema":{"type":"array"}}"#, kind: kind))[kind]
+        #expect(list.handshakeResult == list.result && text(list.result).contains("outputSchema"))
+    }
+
+    @Test("where one definition differs, the others are in both lists, in their order")
+    func mixedForms() throws {
+        let list = Catalog(try source("s", #"{"name":"a"}"#, #"{"name":"b","outputSchema":7}"#, #"{"name":"c"}"#))[.tools]
+        #expect(text(list.handshakeResult) == #"{"tools":[{"name":"s__a"},{"name":"s__b"},{"name":"s__c"}]}"#)
+        #expect(text(list.result) == #"{"tools":[{"name":"s__a"},{"name":"s__b","outputSchema":7},{"name":"s__c"}]}"#)
+    }
+
+    @Test("a change that only stateless hosts see is a change")
+    func revisions() throws {
+        let first = Catalog(try source("s", #"{"name":"a","outputSchema":{"type":"array"}}"#))
+        let second = Catalog(try source("s", #"{"name":"a","outputSchema":{"type":"string"}}"#), after: first)
+        #expect(second[.tools].revision == first[.tools].revision + 1)
+        #expect(second[.tools].handshakeResult == first[.tools].handshakeResult)
+    }
+
+    @Test(
+        "a list may be kept as long as the shortest-lived of its parts, and by everybody only if all may",
+        arguments: [
+            ([], Freshness.none), ([nil], .none), ([Freshness(timeToLive: 5, isPublic: true)], Freshness(timeToLive: 5, isPublic: true)),
+            (
+                [Freshness(timeToLive: 5, isPublic: true), Freshness(timeToLive: 3, isPublic: true)],
+                Freshness(timeToLive: 3, isPublic: true)
+            ),
+            (
+                [Freshness(timeToLive: 5, isPublic: true), Freshness(timeToLive: 9, isPublic: false)],
+                Freshness(timeToLive: 5, isPublic: false)
+            ),
+            ([Freshness(timeToLive: 5, isPublic: true), nil], .none),
+        ] as [([Freshness?], Freshness)])
+    func freshness(parts: [Freshness?], expected: Freshness) throws {
+        let sources = try parts.enumerated().map { try source("s\($0)", #"{"name":"a"}"#, freshness: $1) }
+        let catalog = Catalog(merging: sources, style: NameStyle(), after: .empty)
+        #expect(catalog[.tools].freshness == expected)
+        #expect(catalog[.prompts].freshness == .none)
+    }
+
+    @Test(
+        "a tool that can be called as a task alone says so, and its route does",
+        arguments: [
+            (#","execution":{"taskSupport":"required"}"#, true), (#","execution":{"taskSupport":"optional"}"#, false),
+            (#","execution":{"taskSupport":"forbidden"}"#, false), (#","execution":{"taskSupport":true}"#, false),
+            (#","execution":"required""#, false), (#","execution":{}"#, false), (#","taskSupport":"required""#, false), ("", false),
+        ])
+    func needsTask(members: String, expected: Bool) throws {
+        let json = #"{"name":"x"\#(members)}"#
+        #expect(try tool(json: json).needsTask == expected)
+        #expect(try Catalog(try source("s", json)).route(.tools, "s__x").needsTask == expected)
+    }
+}

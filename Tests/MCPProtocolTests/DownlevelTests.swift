@@ -66,3 +66,59 @@ struct DownlevelTests {
         #expect(try shown(#"{"content":[\#(block)]}"#, .v2024_11_05).text == #"{"content":[{"type":"text","text":"\#(text)"}]}"#)
     }
 }
+
+@Suite("Structured content and forms for older revisions")
+struct DownlevelFormTests {
+    private func view(_ json: String) throws -> JSONView { try JSONView(validating: ByteBuffer(string: json)) }
+
+    private static let text = #"{"type":"text","text":"\u0061"}"#
+
+    @Test(
+        "structured content that is no object is left out in the handshake era; what it says stays as text",
+        arguments: [
+            (#"{"content":[TEXT],"structuredContent":[1.0],"z":1}"#, #"{"content":[TEXT],"z":1}"#),
+            (#"{"content":[],"structuredContent":[1.0, 2]}"#, #"{"content":[{"type":"text","text":"[1.0, 2]"}]}"#),
+            (#"{"structuredContent":"a\"b","content":[]}"#, #"{"content":[{"type":"text","text":"\"a\\\"b\""}]}"#),
+            (#"{"content":[],"structuredContent":null}"#, #"{"content":[{"type":"text","text":"null"}]}"#),
+        ])
+    func structured(result: String, expected: String) throws {
+        let (result, expected) = (result.replacing("TEXT", with: Self.text), expected.replacing("TEXT", with: Self.text))
+        for revision in [Revision.v2025_06_18, .v2025_11_25] {
+            #expect(Downlevel.result(try view(result), for: revision).map { String(buffer: $0) } == expected)
+        }
+    }
+
+    private static let choices = #"{"type":"string","title":"T","oneOf":[{"const":"a","title":"A"},{"const":"b"}],"default":"a"}"#
+
+    @Test("a choice with titles is one with names in the revision that has only those", arguments: Revision.allCases)
+    func forms(revision: Revision) throws {
+        let params =
+            #"{"message":"?","mode":"form","requestedSchema":{"type":"object","properties":{"x":\#(Self.choices),"y":{"type":"number"}}},"n":1.0}"#
+        let written = Downlevel.elicitation(try view(params), for: revision).map { String(buffer: $0) }
+        guard revision < .v2025_11_25 else {
+            #expect(written == nil)
+            return
+        }
+        #expect(
+            written
+                == #"{"message":"?","requestedSchema":{"type":"object","properties":{"x":{"type":"string","title":"T","#
+                + #""enum":["a","b"],"enumNames":["A","b"]},"y":{"type":"number"}}},"n":1.0}"#)
+    }
+
+    @Test(
+        "a form that the revision can take is left alone",
+        arguments: [
+            #"{"message":"?"}"#, #"{"requestedSchema":{"properties":{"x":{"enum":["a"]}}}}"#, #"{"requestedSchema":{}}"#,
+            #"{"requestedSchema":7}"#,
+        ])
+    func untouched(params: String) throws { #expect(Downlevel.elicitation(try view(params), for: .v2025_06_18) == nil) }
+
+    @Test(
+        "several choices at once cannot be asked for before the revision that brought them", arguments: Revision.allCases,
+        [("array", false), ("string", true)])
+    func arrays(revision: Revision, property: (type: String, isOld: Bool)) throws {
+        let params = try view(#"{"requestedSchema":{"properties":{"y":{"type":"number"},"x":{"type":"\#(property.type)"}}}}"#)
+        #expect(Downlevel.canElicit(params, in: revision) == (property.isOld || revision >= .v2025_11_25))
+        #expect(Downlevel.canElicit(nil, in: revision))
+    }
+}
