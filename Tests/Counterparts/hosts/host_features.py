@@ -3,12 +3,15 @@
 It reads `{command, environment}` from stdin, like the other hosts.
 """
 
+import importlib.metadata
 import json
 import sys
 
 import anyio
 from mcp import ClientSession, StdioServerParameters, types
 from mcp.client.stdio import stdio_client
+
+GENERATION = int(importlib.metadata.version("mcp").split(".")[0])
 
 
 def dumped(model):
@@ -28,15 +31,35 @@ async def roots(context):
     return types.ListRootsResult.model_validate({"roots": [{"uri": "file:///work", "name": "w"}]})
 
 
+async def cancel(session, tool):
+    """The tool's first progress says that it has begun. The first generation tells the server nothing by itself."""
+    id = getattr(session, "_request_id", None)  # the number the next request will get
+    async with anyio.create_task_group() as group:
+
+        async def begun(*_):
+            if GENERATION == 1:
+                params = types.CancelledNotificationParams(requestId=id, reason="the test said so")
+                await session.send_notification(types.ClientNotification(types.CancelledNotification(params=params)))
+            group.cancel_scope.cancel()
+
+        await session.call_tool(tool, {}, progress_callback=begun)
+        return "answered"
+    return "cancelled"
+
+
 async def play(command, environment):
     outcome = []
-    changed = {}
+    changes = {kind: anyio.Event() for kind in ("tools", "prompts", "resources", "updated")}
+
+    async def happened(kind):
+        with anyio.fail_after(20):
+            await changes[kind].wait()
 
     async def handle(message):
-        text = json.dumps(dumped(getattr(message, "root", message)))
-        for kind in ("tools", "prompts", "resources"):
-            if f"{kind}/list_changed" in text:
-                changed.setdefault(kind, anyio.Event()).set()
+        method = getattr(getattr(message, "root", message), "method", "")
+        for kind, change in changes.items():
+            if method in (f"notifications/{kind}/list_changed", f"notifications/resources/{kind}"):
+                change.set()
 
     async def logged(params):
         pass
@@ -68,12 +91,16 @@ async def play(command, environment):
         await lists()
         await note("level", session.set_logging_level("warning"))
         await note("everything", session.call_tool("everything", {"a": 1, "b": [None, 1.5, {}]}))
-        for name in ("structured", "fails", "refuses", "elicits", "samples", "roots", "both"):
+        for name in ("structured", "fails", "refuses", "elicits", "samples", "roots", "both", "twice"):
             await note(name, session.call_tool(name, {}))
         await note("talks", session.call_tool("talks", {}, progress_callback=on_progress))
+        await note("level", session.set_logging_level("debug"))
+        await note("talks more", session.call_tool("talks", {}, progress_callback=on_progress))
+        outcome.append(["waits", await cancel(session, "waits")])
+        await note("waited", session.call_tool("waited", {}))
         await note("greet", session.get_prompt("greet", {"who": "é"}))
         await note("asks", session.get_prompt("asks"))
-        for uri in ("feature://text", "feature://item/5", "feature://linked", "feature://none"):
+        for uri in ("feature://text", "feature://item/5", "feature://linked", "feature://asks", "feature://none"):
             await note(uri, session.read_resource(uri))
         prompt = types.PromptReference(type="ref/prompt", name="greet")
         await note("complete a prompt", session.complete(prompt, {"name": "who", "value": "é"}))
@@ -81,13 +108,12 @@ async def play(command, environment):
         await note("complete a template", session.complete(template, {"name": "id", "value": "5"}, {"x": "y"}))
         await note("subscribe", session.subscribe_resource("feature://text"))
         await note("subscribed", session.call_tool("updates", {}))
+        await happened("updated")
         await note("unsubscribe", session.unsubscribe_resource("feature://text"))
         await session.send_roots_list_changed()
         for kind in ("tools", "prompts", "resources"):
-            changed[kind] = anyio.Event()
             await note(kind, session.call_tool("changes", {"kind": kind}))
-            with anyio.fail_after(20):
-                await changed[kind].wait()
+            await happened(kind)
         await lists()
     return outcome
 
