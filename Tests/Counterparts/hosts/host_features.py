@@ -1,6 +1,6 @@
-"""The Python SDK, either generation, as a host that uses every feature of the handshake era; prints what it got.
+"""The Python SDK, either generation, as a host that uses every feature of its era; prints what it got.
 
-It reads `{command, environment}` from stdin, like the other hosts.
+It reads `{command, environment, stateless}` from stdin, like the other hosts. The stateless era needs the second generation.
 """
 
 import importlib.metadata
@@ -11,6 +11,7 @@ import anyio
 from mcp import ClientSession, StdioServerParameters, types
 from mcp.client.stdio import stdio_client
 
+STATELESS = "2026-07-28"
 GENERATION = int(importlib.metadata.version("mcp").split(".")[0])
 
 
@@ -47,7 +48,7 @@ async def cancel(session, tool):
     return "cancelled"
 
 
-async def play(command, environment):
+async def play(command, environment, stateless):
     outcome = []
     changes = {kind: anyio.Event() for kind in ("tools", "prompts", "resources", "updated")}
 
@@ -64,59 +65,90 @@ async def play(command, environment):
     async def logged(params):
         pass
 
-    parameters = StdioServerParameters(command=command[0], args=command[1:], env=environment)
-    async with (
-        stdio_client(parameters) as (reading, writing),
-        ClientSession(
-            reading, writing, sampling_callback=sampled, elicitation_callback=elicited, list_roots_callback=roots,
-            logging_callback=logged, message_handler=handle,
-        ) as session,
-    ):  # fmt: skip
-        outcome.append(["revision", dumped(await session.initialize())["protocolVersion"]])
+    async def note(name, awaitable):
+        try:
+            outcome.append([name, dumped(await awaitable)])
+        except Exception as error:  # the SDKs call it differently
+            if not hasattr(error, "error"):
+                raise
+            outcome.append([name, "error", dumped(error.error)])
 
-        async def note(name, awaitable):
-            try:
-                outcome.append([name, dumped(await awaitable)])
-            except Exception as error:  # the SDKs call it differently
-                outcome.append([name, "error", dumped(error.error)])
+    async def on_progress(value, total, message):
+        outcome.append(["progress", value, total, message])
 
-        async def on_progress(value, total, message):
-            outcome.append(["progress", value, total, message])
+    async def lists(host):
+        for kind in ("tools", "prompts", "resources", "resource_templates"):
+            await note(kind, getattr(host, f"list_{kind}")())
 
-        async def lists():
-            for kind in ("tools", "prompts", "resources", "resource_templates"):
-                await note(kind, getattr(session, f"list_{kind}")())
-
-        await note("ping", session.send_ping())
-        await lists()
-        await note("level", session.set_logging_level("warning"))
-        await note("everything", session.call_tool("everything", {"a": 1, "b": [None, 1.5, {}]}))
+    async def use(host):
+        """What both eras have."""
+        await lists(host)
+        await note("everything", host.call_tool("everything", {"a": 1, "b": [None, 1.5, {}]}))
         for name in ("structured", "fails", "refuses", "elicits", "samples", "roots", "both", "twice"):
-            await note(name, session.call_tool(name, {}))
-        await note("talks", session.call_tool("talks", {}, progress_callback=on_progress))
-        await note("level", session.set_logging_level("debug"))
-        await note("talks more", session.call_tool("talks", {}, progress_callback=on_progress))
-        outcome.append(["waits", await cancel(session, "waits")])
-        await note("waited", session.call_tool("waited", {}))
-        await note("greet", session.get_prompt("greet", {"who": "é"}))
-        await note("asks", session.get_prompt("asks"))
+            await note(name, host.call_tool(name, {}))
+        await note("greet", host.get_prompt("greet", {"who": "é"}))
+        await note("asks", host.get_prompt("asks"))
         for uri in ("feature://text", "feature://item/5", "feature://linked", "feature://asks", "feature://none"):
-            await note(uri, session.read_resource(uri))
+            await note(uri, host.read_resource(uri))
         prompt = types.PromptReference(type="ref/prompt", name="greet")
-        await note("complete a prompt", session.complete(prompt, {"name": "who", "value": "é"}))
+        await note("complete a prompt", host.complete(prompt, {"name": "who", "value": "é"}))
         template = types.ResourceTemplateReference(type="ref/resource", uri="feature://item/{id}")
-        await note("complete a template", session.complete(template, {"name": "id", "value": "5"}, {"x": "y"}))
-        await note("subscribe", session.subscribe_resource("feature://text"))
-        await note("subscribed", session.call_tool("updates", {}))
-        await happened("updated")
-        await note("unsubscribe", session.unsubscribe_resource("feature://text"))
-        await session.send_roots_list_changed()
-        for kind in ("tools", "prompts", "resources"):
-            await note(kind, session.call_tool("changes", {"kind": kind}))
-            await happened(kind)
-        await lists()
+        await note("complete a template", host.complete(template, {"name": "id", "value": "5"}, {"x": "y"}))
+        outcome.append(["waits", await cancel(host, "waits")])
+        await note("waited", host.call_tool("waited", {}))
+
+    parameters = StdioServerParameters(command=command[0], args=command[1:], env=environment)
+    callbacks = {
+        "sampling_callback": sampled, "elicitation_callback": elicited, "list_roots_callback": roots, "logging_callback": logged,
+        "message_handler": handle,
+    }  # fmt: skip
+
+    async def in_a_session():
+        async with stdio_client(parameters) as (reading, writing), ClientSession(reading, writing, **callbacks) as session:
+            outcome.append(["revision", dumped(await session.initialize())["protocolVersion"]])
+            await note("ping", session.send_ping())
+            for level in ("warning", "debug"):
+                await note("level", session.set_logging_level(level))
+                await note("talks", session.call_tool("talks", {}, progress_callback=on_progress))
+            await use(session)
+            await note("subscribe", session.subscribe_resource("feature://text"))
+            await note("subscribed", session.call_tool("updates", {}))
+            await happened("updated")
+            await note("unsubscribe", session.unsubscribe_resource("feature://text"))
+            await session.send_roots_list_changed()
+            for kind in ("tools", "prompts", "resources"):
+                await note(kind, session.call_tool("changes", {"kind": kind}))
+                await happened(kind)
+            await lists(session)
+
+    async def without_a_session():
+        from mcp import Client
+
+        # Nothing is taken from a cache, so that every list and read is a message.
+        async with Client(parameters, mode=STATELESS, cache=None, **callbacks) as client:
+            outcome.append(["revision", client.protocol_version])
+            outcome.append(["discovered", (await client.session.send_discover(STATELESS))["supportedVersions"]])
+            for level in ("warning", "debug", None):
+                meta = {"io.modelcontextprotocol/logLevel": level} if level else None
+                await note("talks", client.call_tool("talks", {}, progress_callback=on_progress, meta=meta))
+            await use(client)
+            kinds = {f"{kind}_list_changed": True for kind in ("tools", "prompts", "resources")}
+            async with client.listen(resource_subscriptions=["feature://text"]) as listening:
+                await note("subscribed", client.call_tool("updates", {}))
+                with anyio.fail_after(20):
+                    outcome.append(["event", str(await anext(listening))])
+            # It is not told any more.
+            await note("not subscribed", client.call_tool("updates", {}))
+            async with client.listen(**kinds) as listening:
+                for kind in ("tools", "prompts", "resources"):
+                    await note(kind, client.call_tool("changes", {"kind": kind}))
+                    with anyio.fail_after(20):
+                        outcome.append(["event", str(await anext(listening))])
+                await lists(client)
+
+    await (without_a_session() if stateless else in_a_session())
     return outcome
 
 
 order = json.load(sys.stdin)
-print(json.dumps(anyio.run(play, order["command"], order["environment"])))
+print(json.dumps(anyio.run(play, order["command"], order["environment"], order.get("stateless", False))))

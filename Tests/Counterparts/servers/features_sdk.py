@@ -137,13 +137,13 @@ async def call(name: str, arguments: dict, session, request_id, token, asker: As
         await cancelled.wait()
         return said("it was cancelled")
     if name == "updates":
-        await session.send_resource_updated("feature://text")
+        await (updated() if asker.is_stateless else session.send_resource_updated("feature://text"))
         return said("updated")
     assert name == "changes", name
     kind = arguments["kind"]
     item = {"uri": "feature://new", "name": "new"} if kind == "resources" else {"name": "new", "inputSchema": OPEN}
     extra[kind] = [item if kind != "prompts" else {"name": "new"}]
-    await getattr(session, f"send_{kind[:-1]}_list_changed")()
+    await (list_changed(kind) if asker.is_stateless else getattr(session, f"send_{kind[:-1]}_list_changed")())
     return said("changed")
 
 
@@ -222,20 +222,39 @@ def first_generation() -> Server:
 
 
 def second_generation() -> Server:
+    global updated, list_changed
     from mcp import MCPError
+    from mcp.server import caching, subscriptions
+
+    bus = subscriptions.InMemorySubscriptionBus()
+    events = {"tools": subscriptions.ToolsListChanged, "prompts": subscriptions.PromptsListChanged}
+    events["resources"] = subscriptions.ResourcesListChanged
+
+    async def updated():
+        await bus.publish(subscriptions.ResourceUpdated(uri="feature://text"))
+
+    async def list_changed(kind):
+        await bus.publish(events[kind]())
 
     def handler(method, result_model):
         async def handle(context, params):
             params = dumped(params) if params else {}
+            is_stateless = context.protocol_version == "2026-07-28"
             if error := refusal(method, params):
-                raise MCPError(error[0], error[1], error[2])
+                # The stateless era has no code of its own for what is not found.
+                raise MCPError(-32602 if is_stateless else error[0], error[1], error[2])
             token = (context.meta or {}).get("progress_token")
-            result = await answer(method, params, context.session, context.request_id, token)
+            try:
+                result = await answer(method, params, context.session, context.request_id, token, is_stateless)
+            except InputRequired as required:
+                return types.InputRequiredResult.model_validate(required.args[0])
             return result_model.model_validate(result)
 
         return handle
 
-    return Server("features", **{f"on_{name}": handler(method, model) for method, (name, _, model) in MODELS.items()})
+    hints = {"tools/list": caching.CacheHint(60000, "public"), "resources/read": caching.CacheHint(5000)}
+    handlers = {f"on_{name}": handler(method, model) for method, (name, _, model) in MODELS.items()}
+    return Server("features", **handlers, on_subscriptions_listen=subscriptions.ListenHandler(bus), cache_hints=hints)
 
 
 async def main() -> None:
