@@ -137,14 +137,15 @@ async def play(command, environment, stateless):
                 await note("subscribed", client.call_tool("updates", {}))
                 with anyio.fail_after(20):
                     outcome.append(["event", str(await anext(listening))])
-            # It is not told any more.
+            # It is not told any more. The SDK says that it has stopped listening behind its back; the list comes after that.
+            await note("tools", client.list_tools())
             await note("not subscribed", client.call_tool("updates", {}))
             async with client.listen(**kinds) as listening:
                 for kind in ("tools", "prompts", "resources"):
                     await note(kind, client.call_tool("changes", {"kind": kind}))
                     with anyio.fail_after(20):
                         outcome.append(["event", str(await anext(listening))])
-                await lists(client)
+            await lists(client)  # after listening, so that the end is not what ends that
 
     await (without_a_session() if stateless else in_a_session())
     return outcome

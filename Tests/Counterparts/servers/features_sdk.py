@@ -103,7 +103,7 @@ class Asker:
 
 async def call(name: str, arguments: dict, session, request_id, token, asker: Asker) -> dict:
     if name == "everything":
-        return {"content": [*CONTENT, *said(sorted(arguments.items()))["content"]], "_meta": {"com.example/c": None}}
+        return {"content": [*CONTENT, *said(sorted(arguments.items()))["content"]], "_meta": {"com.example/c": None, "com.example/d": [None, {"e": None}]}}
     if name == "structured":
         return {**said('{"n": 3}'), "structuredContent": {"n": 3}}
     if name == "fails":
