@@ -1,14 +1,18 @@
-"""The Python SDK, either generation, as a host that uses every feature of the handshake era; prints what it got.
+"""The Python SDK, either generation, as a host that uses every feature of its era; prints what it got.
 
-It reads `{command, environment}` from stdin, like the other hosts.
+It reads `{command, environment, stateless}` from stdin, like the other hosts. The stateless era needs the second generation.
 """
 
+import importlib.metadata
 import json
 import sys
 
 import anyio
 from mcp import ClientSession, StdioServerParameters, types
 from mcp.client.stdio import stdio_client
+
+STATELESS = "2026-07-28"
+GENERATION = int(importlib.metadata.version("mcp").split(".")[0])
 
 
 def dumped(model):
@@ -28,69 +32,124 @@ async def roots(context):
     return types.ListRootsResult.model_validate({"roots": [{"uri": "file:///work", "name": "w"}]})
 
 
-async def play(command, environment):
+async def cancel(session, tool):
+    """The tool's first progress says that it has begun. The first generation tells the server nothing by itself."""
+    id = getattr(session, "_request_id", None)  # the number the next request will get
+    async with anyio.create_task_group() as group:
+
+        async def begun(*_):
+            if GENERATION == 1:
+                params = types.CancelledNotificationParams(requestId=id, reason="the test said so")
+                await session.send_notification(types.ClientNotification(types.CancelledNotification(params=params)))
+            group.cancel_scope.cancel()
+
+        await session.call_tool(tool, {}, progress_callback=begun)
+        return "answered"
+    return "cancelled"
+
+
+async def play(command, environment, stateless):
     outcome = []
-    changed = {}
+    changes = {kind: anyio.Event() for kind in ("tools", "prompts", "resources", "updated")}
+
+    async def happened(kind):
+        with anyio.fail_after(20):
+            await changes[kind].wait()
 
     async def handle(message):
-        text = json.dumps(dumped(getattr(message, "root", message)))
-        for kind in ("tools", "prompts", "resources"):
-            if f"{kind}/list_changed" in text:
-                changed.setdefault(kind, anyio.Event()).set()
+        method = getattr(getattr(message, "root", message), "method", "")
+        for kind, change in changes.items():
+            if method in (f"notifications/{kind}/list_changed", f"notifications/resources/{kind}"):
+                change.set()
 
     async def logged(params):
         pass
 
-    parameters = StdioServerParameters(command=command[0], args=command[1:], env=environment)
-    async with (
-        stdio_client(parameters) as (reading, writing),
-        ClientSession(
-            reading, writing, sampling_callback=sampled, elicitation_callback=elicited, list_roots_callback=roots,
-            logging_callback=logged, message_handler=handle,
-        ) as session,
-    ):  # fmt: skip
-        outcome.append(["revision", dumped(await session.initialize())["protocolVersion"]])
+    async def note(name, awaitable):
+        try:
+            outcome.append([name, dumped(await awaitable)])
+        except Exception as error:  # the SDKs call it differently
+            if not hasattr(error, "error"):
+                raise
+            outcome.append([name, "error", dumped(error.error)])
 
-        async def note(name, awaitable):
-            try:
-                outcome.append([name, dumped(await awaitable)])
-            except Exception as error:  # the SDKs call it differently
-                outcome.append([name, "error", dumped(error.error)])
+    async def on_progress(value, total, message):
+        outcome.append(["progress", value, total, message])
 
-        async def on_progress(value, total, message):
-            outcome.append(["progress", value, total, message])
+    async def lists(host):
+        for kind in ("tools", "prompts", "resources", "resource_templates"):
+            await note(kind, getattr(host, f"list_{kind}")())
 
-        async def lists():
-            for kind in ("tools", "prompts", "resources", "resource_templates"):
-                await note(kind, getattr(session, f"list_{kind}")())
-
-        await note("ping", session.send_ping())
-        await lists()
-        await note("level", session.set_logging_level("warning"))
-        await note("everything", session.call_tool("everything", {"a": 1, "b": [None, 1.5, {}]}))
-        for name in ("structured", "fails", "refuses", "elicits", "samples", "roots", "both"):
-            await note(name, session.call_tool(name, {}))
-        await note("talks", session.call_tool("talks", {}, progress_callback=on_progress))
-        await note("greet", session.get_prompt("greet", {"who": "é"}))
-        await note("asks", session.get_prompt("asks"))
-        for uri in ("feature://text", "feature://item/5", "feature://linked", "feature://none"):
-            await note(uri, session.read_resource(uri))
+    async def use(host):
+        """What both eras have."""
+        await lists(host)
+        await note("everything", host.call_tool("everything", {"a": 1, "b": [None, 1.5, {}]}))
+        for name in ("structured", "fails", "refuses", "elicits", "samples", "roots", "both", "twice"):
+            await note(name, host.call_tool(name, {}))
+        await note("greet", host.get_prompt("greet", {"who": "é"}))
+        await note("asks", host.get_prompt("asks"))
+        for uri in ("feature://text", "feature://item/5", "feature://linked", "feature://asks", "feature://none"):
+            await note(uri, host.read_resource(uri))
         prompt = types.PromptReference(type="ref/prompt", name="greet")
-        await note("complete a prompt", session.complete(prompt, {"name": "who", "value": "é"}))
+        await note("complete a prompt", host.complete(prompt, {"name": "who", "value": "é"}))
         template = types.ResourceTemplateReference(type="ref/resource", uri="feature://item/{id}")
-        await note("complete a template", session.complete(template, {"name": "id", "value": "5"}, {"x": "y"}))
-        await note("subscribe", session.subscribe_resource("feature://text"))
-        await note("subscribed", session.call_tool("updates", {}))
-        await note("unsubscribe", session.unsubscribe_resource("feature://text"))
-        await session.send_roots_list_changed()
-        for kind in ("tools", "prompts", "resources"):
-            changed[kind] = anyio.Event()
-            await note(kind, session.call_tool("changes", {"kind": kind}))
-            with anyio.fail_after(20):
-                await changed[kind].wait()
-        await lists()
+        await note("complete a template", host.complete(template, {"name": "id", "value": "5"}, {"x": "y"}))
+        outcome.append(["waits", await cancel(host, "waits")])
+        await note("waited", host.call_tool("waited", {}))
+
+    parameters = StdioServerParameters(command=command[0], args=command[1:], env=environment)
+    callbacks = {
+        "sampling_callback": sampled, "elicitation_callback": elicited, "list_roots_callback": roots, "logging_callback": logged,
+        "message_handler": handle,
+    }  # fmt: skip
+
+    async def in_a_session():
+        async with stdio_client(parameters) as (reading, writing), ClientSession(reading, writing, **callbacks) as session:
+            outcome.append(["revision", dumped(await session.initialize())["protocolVersion"]])
+            await note("ping", session.send_ping())
+            for level in ("warning", "debug"):
+                await note("level", session.set_logging_level(level))
+                await note("talks", session.call_tool("talks", {}, progress_callback=on_progress))
+            await use(session)
+            await note("subscribe", session.subscribe_resource("feature://text"))
+            await note("subscribed", session.call_tool("updates", {}))
+            await happened("updated")
+            await note("unsubscribe", session.unsubscribe_resource("feature://text"))
+            await session.send_roots_list_changed()
+            for kind in ("tools", "prompts", "resources"):
+                await note(kind, session.call_tool("changes", {"kind": kind}))
+                await happened(kind)
+            await lists(session)
+
+    async def without_a_session():
+        from mcp import Client
+
+        # Nothing is taken from a cache, so that every list and read is a message.
+        async with Client(parameters, mode=STATELESS, cache=None, **callbacks) as client:
+            outcome.append(["revision", client.protocol_version])
+            outcome.append(["discovered", (await client.session.send_discover(STATELESS))["supportedVersions"]])
+            for level in ("warning", "debug", None):
+                meta = {"io.modelcontextprotocol/logLevel": level} if level else None
+                await note("talks", client.call_tool("talks", {}, progress_callback=on_progress, meta=meta))
+            await use(client)
+            kinds = {f"{kind}_list_changed": True for kind in ("tools", "prompts", "resources")}
+            async with client.listen(resource_subscriptions=["feature://text"]) as listening:
+                await note("subscribed", client.call_tool("updates", {}))
+                with anyio.fail_after(20):
+                    outcome.append(["event", str(await anext(listening))])
+            # It is not told any more. The SDK says that it has stopped listening behind its back; the list comes after that.
+            await note("tools", client.list_tools())
+            await note("not subscribed", client.call_tool("updates", {}))
+            async with client.listen(**kinds) as listening:
+                for kind in ("tools", "prompts", "resources"):
+                    await note(kind, client.call_tool("changes", {"kind": kind}))
+                    with anyio.fail_after(20):
+                        outcome.append(["event", str(await anext(listening))])
+            await lists(client)  # after listening, so that the end is not what ends that
+
+    await (without_a_session() if stateless else in_a_session())
     return outcome
 
 
 order = json.load(sys.stdin)
-print(json.dumps(anyio.run(play, order["command"], order["environment"])))
+print(json.dumps(anyio.run(play, order["command"], order["environment"], order.get("stateless", False))))

@@ -1,9 +1,11 @@
-"""A server with every feature of the handshake era, written with the official SDK; the same for both of its generations.
+"""A server with every feature of MCP, written with the official SDK; the same for both of its generations.
 
-Only what a generation spells differently is told apart: how handlers are registered and where a request's context is.
+Only what a generation spells differently is told apart: how handlers are registered and where a request's context is. The second
+one also serves the stateless era, if its host opens with that: then it asks by requiring input, and tells of changes to listeners.
 """
 
 import importlib.metadata
+import json
 
 import anyio
 from mcp import types
@@ -18,7 +20,7 @@ NUMBER = {"type": "object", "properties": {"n": {"type": "integer"}}, "required"
 TOOLS = [
     {"name": "everything", "title": "All", "inputSchema": OPEN, "annotations": {"readOnlyHint": True}, "_meta": {"com.example/a": 1}},
     {"name": "structured", "inputSchema": {"type": "object", "$defs": {"x": {}}}, "outputSchema": NUMBER},
-    *({"name": name, "inputSchema": OPEN} for name in "fails refuses elicits samples roots both talks updates changes".split()),
+    *({"name": name, "inputSchema": OPEN} for name in "fails refuses elicits samples roots both twice talks waits waited updates changes".split()),
 ]
 PROMPTS = [{"name": "greet", "title": "Greet", "arguments": [{"name": "who", "description": "whom", "required": True}]}, {"name": "asks"}]
 RESOURCES = [
@@ -38,6 +40,20 @@ CAPABILITIES = {
     "completions": {}, "logging": {},
 }  # fmt: skip
 FORM = {"type": "object", "properties": {"name": {"type": "string", "minLength": 1}, "ok": {"type": "boolean", "default": True}}}
+QUESTIONS = {
+    "form": {"method": "elicitation/create", "params": {"mode": "form", "message": "Your name?", "requestedSchema": FORM}},
+    "sample": {
+        "method": "sampling/createMessage",
+        "params": {
+            "messages": [{"role": "user", "content": {"type": "text", "text": "Say é"}}],
+            "maxTokens": 7, "systemPrompt": "Be brief", "temperature": 0.5,
+        },
+    },
+    "roots": {"method": "roots/list"},
+}  # fmt: skip
+LEVELS = "debug info notice warning error critical alert emergency".split()
+level = "debug"  # in the handshake era: the one last set
+cancelled = anyio.Event()
 extra: dict[str, list] = {"tools": [], "prompts": [], "resources": []}
 
 
@@ -49,57 +65,92 @@ def said(value) -> dict:
     return {"content": [{"type": "text", "text": str(value)}]}
 
 
-async def sample(session):
-    message = types.SamplingMessage(role="user", content=types.TextContent(type="text", text="Say é"))
-    return dumped(await session.create_message([message], max_tokens=7, system_prompt="Be brief", temperature=0.5))
+class InputRequired(Exception):
+    """Ends a request of the stateless era that cannot go on without answers."""
 
 
-async def elicit(session, request_id):
-    return dumped(await session.elicit_form("Your name?", FORM, request_id))
+class Asker:
+    """Asks the host in the middle of a request."""
+
+    def __init__(self, session, request_id, params: dict, is_stateless: bool):
+        self.session, self.request_id, self.is_stateless = session, request_id, is_stateless
+        # The answers of all rounds: the host brings those of earlier ones back, in what is opaque to it.
+        self.known = {**json.loads(params.get("requestState", "{}")), **params.get("inputResponses", {})}
+
+    async def ask(self, **questions: str) -> dict[str, dict]:
+        """The answers to questions that are asked at once."""
+        if not self.is_stateless:
+            async with anyio.create_task_group() as group:
+                for key, kind in questions.items():
+                    group.start_soon(self.ask_now, key, kind)
+        elif any(key not in self.known for key in questions):
+            requests = {key: QUESTIONS[kind] for key, kind in questions.items()}
+            raise InputRequired({"inputRequests": requests, "requestState": json.dumps(self.known, sort_keys=True)})
+        return {key: {name: value for name, value in self.known[key].items() if name != "resultType"} for key in questions}
+
+    async def ask_now(self, key: str, kind: str) -> None:
+        params = QUESTIONS[kind].get("params", {})
+        if kind == "form":
+            answer = await self.session.elicit_form(params["message"], FORM, self.request_id)
+        elif kind == "sample":
+            messages = [types.SamplingMessage.model_validate(message) for message in params["messages"]]
+            given = {"max_tokens": 7, "system_prompt": params["systemPrompt"], "temperature": params["temperature"]}
+            answer = await self.session.create_message(messages, **given)
+        else:
+            answer = await self.session.list_roots()
+        self.known[key] = dumped(answer)
 
 
-async def call(name: str, arguments: dict, session, request_id, token) -> dict:
+async def call(name: str, arguments: dict, session, request_id, token, asker: Asker) -> dict:
     if name == "everything":
-        return {"content": [*CONTENT, *said(sorted(arguments.items()))["content"]], "_meta": {"com.example/c": None}}
+        return {"content": [*CONTENT, *said(sorted(arguments.items()))["content"]], "_meta": {"com.example/c": None, "com.example/d": [None, {"e": None}]}}
     if name == "structured":
         return {**said('{"n": 3}'), "structuredContent": {"n": 3}}
     if name == "fails":
         return {**said("it failed"), "isError": True}
     if name == "elicits":
-        return said(await elicit(session, request_id))
+        return said((await asker.ask(form="form"))["form"])
     if name == "samples":
-        return said(await sample(session))
+        return said((await asker.ask(sample="sample"))["sample"])
     if name == "roots":
-        return said(dumped(await session.list_roots()))
+        return said((await asker.ask(roots="roots"))["roots"])
     if name == "both":
-        answers: dict[str, dict] = {}
-
-        async def keep(key, ask, *arguments):
-            answers[key] = await ask(*arguments)
-
-        async with anyio.create_task_group() as group:
-            group.start_soon(keep, "form", elicit, session, request_id)
-            group.start_soon(keep, "sample", sample, session)
-        return said(sorted(answers.items()))
+        return said(sorted((await asker.ask(form="form", sample="sample")).items()))
+    if name == "twice":
+        first = await asker.ask(first="form")
+        return said([first, await asker.ask(second="form"), "done"])
     if name == "talks":
         for step in (1, 2, 3):
             await session.send_progress_notification(token, step, 3, f"step {step}", related_request_id=str(request_id))
-        await session.send_log_message("warning", {"a": [1, None]}, "inner")
-        await session.send_log_message("error", "without a name")
+        # The second generation keeps to the levels of the stateless era by itself.
+        for of, data, logger in (("info", "chatter", "inner"), ("warning", {"a": [1, None]}, "inner"), ("error", "without a name", None)):
+            if asker.is_stateless or LEVELS.index(of) >= LEVELS.index(level):
+                await session.send_log_message(of, data, logger)
         return said("talked")
+    if name == "waits":
+        try:
+            await session.send_progress_notification(token, 1, None, "waiting", related_request_id=str(request_id))
+            await anyio.sleep_forever()
+        finally:
+            cancelled.set()
+    if name == "waited":
+        await cancelled.wait()
+        return said("it was cancelled")
     if name == "updates":
-        await session.send_resource_updated("feature://text")
+        await (updated() if asker.is_stateless else session.send_resource_updated("feature://text"))
         return said("updated")
     assert name == "changes", name
     kind = arguments["kind"]
     item = {"uri": "feature://new", "name": "new"} if kind == "resources" else {"name": "new", "inputSchema": OPEN}
     extra[kind] = [item if kind != "prompts" else {"name": "new"}]
-    await getattr(session, f"send_{kind[:-1]}_list_changed")()
+    await (list_changed(kind) if asker.is_stateless else getattr(session, f"send_{kind[:-1]}_list_changed")())
     return said("changed")
 
 
-async def answer(method: str, params: dict, session, request_id, token) -> dict:
+async def answer(method: str, params: dict, session, request_id, token, is_stateless: bool = False) -> dict:
     """The result for a request, as JSON."""
+    global level
+    asker = Asker(session, request_id, params, is_stateless)
     if method == "tools/list":
         return {"tools": TOOLS + extra["tools"]}
     if method == "prompts/list":
@@ -109,15 +160,18 @@ async def answer(method: str, params: dict, session, request_id, token) -> dict:
     if method == "resources/templates/list":
         return {"resourceTemplates": TEMPLATES}
     if method == "tools/call":
-        return await call(params["name"], params.get("arguments") or {}, session, request_id, token)
+        return await call(params["name"], params.get("arguments") or {}, session, request_id, token, asker)
     if method == "prompts/get":
-        text = (await elicit(session, request_id)) if params["name"] == "asks" else params.get("arguments")
+        text = (await asker.ask(form="form"))["form"] if params["name"] == "asks" else params.get("arguments")
         messages = [{"role": "user", "content": block} for block in (CONTENT[0], said(text)["content"][0])]
         return {"description": params["name"], "messages": messages}
     if method == "resources/read":
-        return {"contents": [{"uri": params["uri"], "text": "text", "_meta": {"k": 1}}, {"uri": "feature://part", "blob": "AAAA"}]}
+        text = str((await asker.ask(form="form"))["form"]) if params["uri"] == "feature://asks" else "text"
+        return {"contents": [{"uri": params["uri"], "text": text, "_meta": {"k": 1}}, {"uri": "feature://part", "blob": "AAAA"}]}
     if method == "completion/complete":
         return {"completion": {"values": [str(params["ref"]), str(params["argument"])], "total": 2, "hasMore": False}}
+    if method == "logging/setLevel":
+        level = params["level"]
     return {}
 
 
@@ -168,20 +222,39 @@ def first_generation() -> Server:
 
 
 def second_generation() -> Server:
+    global updated, list_changed
     from mcp import MCPError
+    from mcp.server import caching, subscriptions
+
+    bus = subscriptions.InMemorySubscriptionBus()
+    events = {"tools": subscriptions.ToolsListChanged, "prompts": subscriptions.PromptsListChanged}
+    events["resources"] = subscriptions.ResourcesListChanged
+
+    async def updated():
+        await bus.publish(subscriptions.ResourceUpdated(uri="feature://text"))
+
+    async def list_changed(kind):
+        await bus.publish(events[kind]())
 
     def handler(method, result_model):
         async def handle(context, params):
             params = dumped(params) if params else {}
+            is_stateless = context.protocol_version == "2026-07-28"
             if error := refusal(method, params):
-                raise MCPError(error[0], error[1], error[2])
+                # The stateless era has no code of its own for what is not found.
+                raise MCPError(-32602 if is_stateless else error[0], error[1], error[2])
             token = (context.meta or {}).get("progress_token")
-            result = await answer(method, params, context.session, context.request_id, token)
+            try:
+                result = await answer(method, params, context.session, context.request_id, token, is_stateless)
+            except InputRequired as required:
+                return types.InputRequiredResult.model_validate(required.args[0])
             return result_model.model_validate(result)
 
         return handle
 
-    return Server("features", **{f"on_{name}": handler(method, model) for method, (name, _, model) in MODELS.items()})
+    hints = {"tools/list": caching.CacheHint(60000, "public"), "resources/read": caching.CacheHint(5000)}
+    handlers = {f"on_{name}": handler(method, model) for method, (name, _, model) in MODELS.items()}
+    return Server("features", **handlers, on_subscriptions_listen=subscriptions.ListenHandler(bus), cache_hints=hints)
 
 
 async def main() -> None:
