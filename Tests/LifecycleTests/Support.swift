@@ -47,6 +47,8 @@ func told(_ action: DownstreamProtocol.Action) -> String {
     case .taskAsks(_, let requests): "task asks \(requests.map { "\($0.key) \($0.request.jsonText)" })"
     case .taskStatus: "task status"
     case .lateProgress: "late progress"
+    case .listening(let filter, let messages):
+        "listening to \(filter.kinds.map { "\($0)" }.sorted()) \(filter.uris) send \(text(messages))"
     case .listenEnded: "listen ended"
     case .late: "late"
     case .unusable(let why): "unusable: \(why)"
@@ -136,7 +138,8 @@ struct Conversation {
         }
         let action = machine.received(message, now: now)
         switch action {
-        case .send(let messages), .listed(_, _, let messages), .listFailed(_, _, let messages), .taskGoesOn(_, _, let messages):
+        case .send(let messages), .listed(_, _, let messages), .listFailed(_, _, let messages), .taskGoesOn(_, _, let messages),
+            .listening(_, let messages):
             for message in messages { _ = try sent(message) }
         case .answer, .progress, .log, .misaddressed, .listChanged, .ask, .withdraw, .notify, .late, .unusable, .ignore,
             .taskEnded, .taskAsks, .taskStatus, .lateProgress, .listenEnded:
