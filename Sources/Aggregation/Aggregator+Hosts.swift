@@ -163,7 +163,7 @@ extension Aggregator {
 
     /// Refuses a request without touching the other one that may be waiting under the same id.
     private func answerTwin(_ request: HostRequest, of host: HostConnection, with refusal: String) {
-        host.refuse(request, line: Composition.error(id: request.id, .invalidRequest, refusal))
+        host.refuseTwin(request, line: Composition.error(id: request.id, .invalidRequest, refusal))
     }
 
     /// What the host's model should know before it asks for anything.

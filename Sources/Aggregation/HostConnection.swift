@@ -168,8 +168,8 @@ final class HostConnection {
         send(line: line)
     }
 
-    /// Answers a request that was never taken: all that is kept under its id belongs to another one.
-    func refuse(_ request: HostRequest, line: ByteBuffer) {
+    /// Answers a request without a look at the one that waits under the same id.
+    func refuseTwin(_ request: HostRequest, line: ByteBuffer) {
         if let batch = request.batch { return collect(line, in: batch) }
         send(line: line)
     }

@@ -60,7 +60,7 @@ package struct Splice: Sendable {
     }
 
     /// Takes out whole members, each with its name and one comma; those that the message does not have are passed over.
-    /// - Precondition: nothing was edited yet, and nothing is inserted into an object that loses all its members.
+    /// - Precondition: nothing was edited yet, and nothing is inserted into an object that loses a member.
     package mutating func remove(_ members: [Message.Member]) {
         precondition(editCount == 0, "members are removed before anything else is edited")
         let places = members.map { message.places[$0] }.filter(\.isPresent)
@@ -90,10 +90,10 @@ package struct Splice: Sendable {
     private mutating func add(_ edit: Edit) {
         precondition(editCount < Self.editLimit, "a splice takes \(Self.editLimit) edits")
         var index = editCount
-        // What is inserted comes before what is taken out at the same place: both begin where their object does.
+        // What is inserted where a member is taken out stands before it.
         let isInsertion = edit.place.range.isEmpty
         while index > 0, let previous = edits[index - 1],
-            previous.place.start > edit.place.start || isInsertion && previous.place.start == edit.place.start
+            previous.place.start > edit.place.start || (isInsertion && previous.place.start == edit.place.start)
         {
             edits[index] = previous
             index -= 1

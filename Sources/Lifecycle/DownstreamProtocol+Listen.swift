@@ -16,7 +16,7 @@ extension DownstreamProtocol {
         var messages: [ByteBuffer] = []
         if filter.isEmpty {
             let open = [listening?.id, overtaken].compactMap(\.self)
-            (listening, overtaken) = (nil, nil)
+            (listening, overtaken, honoured) = (nil, nil, nil)
             return open.map { id in
                 _ = requests.remove(id)
                 return Self.cancellation(of: id, reason: "nothing is to be told any more")

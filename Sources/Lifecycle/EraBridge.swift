@@ -50,14 +50,12 @@ package struct EraBridge: Sendable {
                 writer.endToEndMembers(of: meta)
             }
             let isEmpty = rewritten.readableBytes <= "{}".utf8.count
-            if envelope == nil || !isStateless {
-                // A server of the handshake era has nothing to do with them, and never sees those of ours. A host of it has none: a
-                // stateless server would take them for answers to what it asked.
-                var foreign: [Message.Member] = [.inputResponses, .requestState]
-                if losesTask, envelope == nil { foreign.append(.task) }
-                if isEmpty { foreign.append(.meta) }
-                splice.remove(foreign)
-            }
+            var foreign: [Message.Member] = []
+            // A server of the handshake era has nothing to do with them, and never sees those of ours; a host of that era has none.
+            if envelope == nil || !isStateless { foreign += [.inputResponses, .requestState] }
+            if losesTask || (envelope != nil && !isStateless) { foreign.append(.task) }
+            if isEmpty { foreign.append(.meta) }
+            splice.remove(foreign)
             var members = input.map(Self.members) ?? ""
             if runsAsTask, envelope == nil { members = "\"task\":{}" }
             if meta == nil {

@@ -38,16 +38,40 @@ struct DownstreamListenTests {
         return (conversation, id)
     }
 
-    private func acknowledge(_ id: Int, _ conversation: inout Conversation) throws -> String {
+    private func acknowledge(_ id: Int, _ conversation: inout Conversation, _ filter: String = "{}") throws -> String {
         let meta = #""_meta":{"io.modelcontextprotocol/subscriptionId":\#(id)}"#
         return try conversation.hears(
-            #"{"jsonrpc":"2.0","method":"notifications/subscriptions/acknowledged","params":{"notifications":{},\#(meta)}}"#)
+            #"{"jsonrpc":"2.0","method":"notifications/subscriptions/acknowledged","params":{"notifications":\#(filter),\#(meta)}}"#)
+    }
+
+    private static let acknowledged = "listening to [] [] send []"
+    private func replaced(_ id: Int) -> String {
+        "listening to [] [] send [\(cancel(id, "another subscription has taken its place"))]"
+    }
+
+    @Test(
+        "are those that it acknowledges, and none if it does not say which",
+        arguments: [
+            (#"{"toolsListChanged":true,"resourceSubscriptions":["b"]}"#, #"listening to ["tools"] ["b"] send []"#), ("{}", acknowledged),
+            ("7", acknowledged), (#"{"resourceSubscriptions":7}"#, acknowledged),
+        ])
+    func honoured(filter: String, expected: String) throws {
+        var (conversation, id) = try opened()
+        #expect(conversation.machine.honoured == nil)
+        #expect(try acknowledge(id, &conversation, filter) == expected)
+        #expect(
+            conversation.machine.honoured == SubscriptionFilter(try JSONView(validating: ByteBuffer(string: filter)))
+                ?? SubscriptionFilter())
+        let second = try listen(to: ["a"], &conversation)
+        #expect(conversation.machine.honoured == nil, "of the new one nothing is known")
+        #expect(conversation.machine.wantsToHear(of: "a") && !conversation.machine.wantsToHear(of: "b"))
+        #expect(try acknowledge(second.id, &conversation) == replaced(id))
     }
 
     @Test("are asked for before the lists are read, and only those that it announces")
     func first() throws {
         var (conversation, id) = try opened()
-        #expect(try acknowledge(id, &conversation) == "ignore")
+        #expect(try acknowledge(id, &conversation) == Self.acknowledged)
         #expect(conversation.machine.listen(to: []).isEmpty, "it listens to that already")
         #expect(try conversation.listChanged().hasPrefix("send ["))
         let silent = try Conversation.stateless(capabilities: #"{"tools":{},"prompts":{"listChanged":false}}"#)
@@ -76,8 +100,8 @@ struct DownstreamListenTests {
         let second = try listen(to: ["a"], &conversation)
         #expect(second.others.isEmpty && second.id != first)
         #expect(try acknowledge(first, &conversation) == "ignore", "which is acknowledged already")
-        #expect(try acknowledge(second.id, &conversation) == "send [\(cancel(first, "another subscription has taken its place"))]")
-        #expect(try acknowledge(second.id, &conversation) == "ignore")
+        #expect(try acknowledge(second.id, &conversation) == replaced(first))
+        #expect(try acknowledge(second.id, &conversation) == Self.acknowledged)
         #expect(try conversation.answer("{}", to: first) == "late")
     }
 
@@ -88,7 +112,7 @@ struct DownstreamListenTests {
         let third = try listen(to: ["a", "b"], &conversation)
         #expect(second.others.isEmpty && third.others == [cancel(second.id, "overtaken")])
         #expect(try acknowledge(second.id, &conversation) == "ignore")
-        #expect(try acknowledge(third.id, &conversation) == "send [\(cancel(first, "another subscription has taken its place"))]")
+        #expect(try acknowledge(third.id, &conversation) == replaced(first))
     }
 
     @Test("that nobody wants any more are ended, the overtaken ones among them", arguments: [true, false])
@@ -127,7 +151,7 @@ struct DownstreamListenTests {
         let second = try listen(to: ["a"], &conversation)
         #expect(try conversation.answer("{}", to: first) == "ignore")
         #expect(conversation.machine.relistDue == nil)
-        #expect(try acknowledge(second.id, &conversation) == "ignore", "nothing is left to be ended")
+        #expect(try acknowledge(second.id, &conversation) == Self.acknowledged, "nothing is left to be ended")
     }
 
     @Test("are not asked for again where that was refused, but others are", arguments: [true, false])

@@ -113,13 +113,27 @@ struct OwnRequestTests {
         let request = try conversation.sent(conversation.machine.ask(.subscribe, params))
         #expect(request == #"{"jsonrpc":"2.0","id":\#(conversation.lastID),"method":"resources/subscribe","params":{"uri":"a"}}"#)
         #expect(conversation.machine.requestsInFlight == 0 && conversation.machine.newestRequest == nil)
-        #expect(conversation.machine.nextDeadline != nil && conversation.machine.abandon(conversation.lastID) == nil)
+        #expect(conversation.machine.abandon(conversation.lastID) == nil)
         #expect(try conversation.answer("{}") == "ignore")
         #expect(try conversation.answer("{}") == "late", "it was answered")
         _ = try conversation.sent(conversation.machine.ask(.unsubscribe, params))
         #expect(try conversation.refuse() == "ignore")
         _ = try conversation.sent(conversation.machine.ask(.unsubscribe, params))
         #expect(conversation.machine.closed().isEmpty)
+    }
+
+    @Test("is forgotten when nobody answers it for so long, whatever it was")
+    func unanswered() throws {
+        var conversation = try Conversation.ready()
+        let id = try conversation.forward(idle: .seconds(1_000))
+        conversation.pass(.seconds(1))
+        _ = try conversation.progress(of: id)
+        _ = try conversation.sent(conversation.machine.ask(.subscribe) { $0.member("uri", "a") })
+        let due = conversation.now.advanced(by: DownstreamProtocol.listTimeout)
+        #expect(conversation.machine.nextDeadline == due, "it begins when we were last told the time")
+        conversation.now = due
+        #expect(conversation.expired().isEmpty && conversation.machine.requestsInFlight == 1)
+        #expect(try conversation.answer("{}") == "late")
     }
 
     @Test("waits for no room")

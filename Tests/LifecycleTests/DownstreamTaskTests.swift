@@ -205,6 +205,19 @@ struct DownstreamTaskTests {
         #expect(conversation.machine.requestsInFlight == 0)
     }
 
+    @Test("that nobody follows any more leave nothing behind, though looks at them were not answered", arguments: Revision.Era.all)
+    func forgottenLooks(era: Revision.Era) throws {
+        var (conversation, id) = try begun(era)
+        for _ in 0..<10 { _ = try poll(id, &conversation) }
+        _ = conversation.machine.abandon(id)
+        #expect(conversation.machine.nextDeadline == nil)
+        (conversation, id) = try begun(era)
+        _ = try poll(id, &conversation)
+        conversation.pass(DownstreamProtocol.listTimeout)
+        #expect(conversation.expired().isEmpty && conversation.machine.requestsInFlight == 1, "one look is not the task")
+        #expect(try poll(id, &conversation) == request("tasks/get", conversation.lastID, era))
+    }
+
     @Test("that go on when the connection is lost are lost with it", arguments: Revision.Era.all)
     func lost(era: Revision.Era) throws {
         var (conversation, id) = try begun(era)

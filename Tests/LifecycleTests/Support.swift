@@ -47,8 +47,8 @@ func told(_ action: DownstreamProtocol.Action) -> String {
     case .taskAsks(_, let requests): "task asks \(requests.map { "\($0.key) \($0.request.jsonText)" })"
     case .taskStatus: "task status"
     case .lateProgress: "late progress"
-    // Told like any other sending: of what is heard now only the aggregator makes something.
-    case .listening(_, let messages): messages.isEmpty ? "ignore" : "send \(text(messages))"
+    case .listening(let filter, let messages):
+        "listening to \(filter.kinds.map { "\($0)" }.sorted()) \(filter.uris) send \(text(messages))"
     case .listenEnded: "listen ended"
     case .late: "late"
     case .unusable(let why): "unusable: \(why)"
