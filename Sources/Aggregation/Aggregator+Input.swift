@@ -92,11 +92,11 @@ extension Aggregator {
         guard let params else { return nil }
         let isURL = method == .elicit && params["mode"]?.string == "url"
         let rewritten = JSONWriter.object { writer in
-            for (name, value) in JSONView.whole(EraBridge.labelled(params, of: method, downstream.key)).members {
+            for (key, name, value) in JSONView.whole(EraBridge.labelled(params, of: method, downstream.key)).entries {
                 switch name {
                 case "elicitationId" where isURL: break
                 case "_meta": writer.object(name) { $0.endToEndMembers(of: value) }
-                default: writer.member(name, json: value.json)
+                default: writer.member(key: key, json: value.json)
                 }
             }
             // Required there. Nothing will follow under it: the next try tells the outcome.

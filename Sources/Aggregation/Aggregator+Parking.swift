@@ -106,13 +106,13 @@ extension Aggregator {
     /// Without what only the handshake era has: nothing will follow under an `elicitationId`.
     private func statelessParams(_ params: JSONView?, _ method: Method, of downstream: Downstream) -> ByteBuffer {
         let stripped = JSONWriter.object { writer in
-            for (name, value) in params?.members ?? [] {
+            for (key, name, value) in params?.entries ?? [] {
                 switch name {
                 case "elicitationId", "task": break
                 case "_meta":
-                    let kept = value.members.filter { !MetaKey.hopByHop.contains($0.name) }
-                    if !kept.isEmpty { writer.object(name) { meta in for (name, value) in kept { meta.member(name, json: value.json) } } }
-                default: writer.member(name, json: value.json)
+                    let kept = JSONWriter.object { $0.endToEndMembers(of: value) }
+                    if kept.readableBytes > 2 { writer.member(name, json: kept) }
+                default: writer.member(key: key, json: value.json)
                 }
             }
         }

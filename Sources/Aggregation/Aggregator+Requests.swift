@@ -282,12 +282,8 @@ extension Aggregator {
             guard let downstream = downstreams[downstreamID], let forwarded = downstream.machine.abandon(number) else { break }
             request = forwarded.request
             cancelTask(of: forwarded, at: downstream)
-            if let notice, notice.places[.meta].isPresent {
-                // What `_meta` says here concerns this hop.
-                let reason = notice.view(notice.places[.params])["reason"]?.string ?? "the host cancelled it"
-                downstream.child?.process.connection.send(line: DownstreamProtocol.cancellation(of: number, reason: reason))
-            } else if let notice {
-                var splice = Splice(notice)
+            if let notice {
+                var splice = Splice(bridge.endToEnd(notice))
                 splice.replace(.requestID, with: .integer(number))
                 downstream.child?.process.connection.send(splice)
             } else {

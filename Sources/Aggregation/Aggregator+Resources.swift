@@ -218,7 +218,7 @@ extension Aggregator {
                 if listener.listen == nil, downstream.machine.era == .handshake {
                     host.send(Splice(message))
                 } else {
-                    host.send(line: bridge.changed(.resourcesUpdated, uri: uri, listener: listener.listen))
+                    host.send(line: bridge.resourceUpdated(message, listener: listener.listen))
                 }
             }
         }

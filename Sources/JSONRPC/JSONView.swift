@@ -70,6 +70,21 @@ package struct JSONView: Sendable {
         return found
     }
 
+    /// The same with each name as JSON text, as it was written: what has no decoded form, half a surrogate pair for one, stays as it is.
+    package var entries: [(key: ByteBuffer, name: String, value: JSONView)] {
+        guard kind == .object else { return [] }
+        var found: [(key: ByteBuffer, name: String, value: JSONView)] = []
+        walk(until: UInt8(ascii: "}")) { (scanner, text) throws(ScanError) in
+            try scanner.skipWhitespace()
+            let key = try scanner.scanKey()
+            let value = try scanner.scanValue(depth: 0)
+            let name = JSONString.decode(UnsafeRawBufferPointer(rebasing: text[key.range]))
+            let quoted = Place(key.range.lowerBound - 1..<key.range.upperBound + 1)
+            found.append((JSONView(bytes, at: absolute(quoted)).json, name, JSONView(bytes, at: absolute(value))))
+        }
+        return found
+    }
+
     /// The elements of an array in their order; empty for anything else.
     package var elements: [JSONView] {
         guard kind == .array else { return [] }

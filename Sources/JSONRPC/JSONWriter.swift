@@ -74,6 +74,14 @@ package struct JSONWriter: Sendable {
         key(name)
         value(json: json)
     }
+    /// - Parameter key: the name as JSON text.
+    package mutating func member(key: ByteBuffer, json: ByteBuffer) {
+        separate()
+        buffer.writeImmutableBuffer(key)
+        buffer.writeInteger(UInt8(ascii: ":"))
+        needsComma = false
+        value(json: json)
+    }
     package mutating func object(_ name: String, _ body: (inout JSONWriter) -> Void) {
         key(name)
         object(body)

@@ -59,7 +59,8 @@ extension DownstreamProtocol {
     mutating func listenEnded(_ id: Int, refusal: String?) -> Action {
         if overtaken == id { overtaken = nil }
         guard listening?.id == id else { return .ignore("the end of an overtaken subscription") }
-        if let refusal {
+        // Refused before it told of anything; later an error is a loss like any other end.
+        if let refusal, honoured == nil {
             // It stays as it is: asked again, the server would say so again.
             return .ignore("its refusal of 'subscriptions/listen': \(refusal)")
         }

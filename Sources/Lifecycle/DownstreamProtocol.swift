@@ -184,7 +184,8 @@ package struct DownstreamProtocol: Sendable {
         }
         let params = JSONWriter.object { params in
             members?(&params)
-            params.object("_meta") { $0.envelope(Envelope(), from: identity) }
+            // What hosts can do for the server: one that has older servers of its own tells them of it at their start.
+            params.object("_meta") { $0.envelope(Envelope(capabilities: capabilities), from: identity) }
         }
         return Composition.request(id: id, method, params: params)
     }

@@ -161,17 +161,18 @@ package struct EraBridge: Sendable {
     package static func labelled(_ params: JSONView, of method: Method, _ label: String) -> ByteBuffer {
         JSONWriter.object { writer in
             var hasMeta = false
-            for (name, value) in params.members {
+            for (key, name, value) in params.entries {
                 switch name {
                 case "message" where method == .elicit && value.kind == .string:
-                    writer.member(name, "[\(label)] \(value.string ?? "")")
+                    // In front of the text as it was written.
+                    writer.member(name, json: String(JSONString.encoded("[\(label)] ").dropLast()) + String(value.jsonText.dropFirst()))
                 case "_meta" where method == .sample && value.kind == .object:
                     hasMeta = true
                     writer.object(name) { meta in
-                        for (name, value) in value.members where name != Self.serverKey { meta.member(name, json: value.json) }
+                        for (key, name, value) in value.entries where name != Self.serverKey { meta.member(key: key, json: value.json) }
                         meta.member(Self.serverKey, label)
                     }
-                default: writer.member(name, json: value.json)
+                default: writer.member(key: key, json: value.json)
                 }
             }
             if method == .sample, !hasMeta, params["_meta"] == nil { writer.object("_meta") { $0.member(Self.serverKey, label) } }
@@ -282,7 +283,32 @@ package struct EraBridge: Sendable {
         return (try? Message(scanning: splice.bytes)) ?? message
     }
 
-    // MARK: Notifications, to a host
+    // MARK: Notifications
+
+    /// A notification without what its `_meta` says of its own hop.
+    package func endToEnd(_ message: Message) -> Message {
+        guard message.places[.meta].isPresent else { return message }
+        let meta = JSONWriter.object { $0.endToEndMembers(of: message.view(message.places[.meta])) }
+        var splice = Splice(message)
+        if meta.readableBytes > 2 { splice.replace(.meta, with: .bytes(meta)) } else { splice.remove([.meta]) }
+        return (try? Message(scanning: splice.bytes)) ?? message
+    }
+
+    /// A server's notification that a resource has changed, for the listener that asked for it under this id; `nil` for a host of the
+    /// handshake era.
+    package func resourceUpdated(_ message: Message, listener: RequestID?) -> ByteBuffer {
+        let params = message.view(message.places[.params])
+        return Composition.notification(
+            .resourcesUpdated,
+            params: JSONWriter.object { writer in
+                for (key, name, value) in params.entries where name != "_meta" { writer.member(key: key, json: value.json) }
+                let meta = JSONWriter.object { meta in
+                    meta.endToEndMembers(of: params["_meta"])
+                    if let listener { meta.member(MetaKey.subscriptionID, json: listener.text) }
+                }
+                if meta.readableBytes > 2 { writer.member("_meta", json: meta) }
+            })
+    }
 
     /// A change notification, tagged for the listener that asked for it under this id; `nil` for a host of the handshake era.
     package func changed(_ method: Method, uri: String? = nil, listener: RequestID?) -> ByteBuffer {

@@ -76,7 +76,7 @@ package enum MetaKey {
 extension JSONWriter {
     /// The members of a `_meta` that go on to the next hop, as they came.
     package mutating func endToEndMembers(of meta: JSONView?) {
-        for (name, value) in meta?.members ?? [] where !MetaKey.hopByHop.contains(name) { member(name, json: value.json) }
+        for (key, name, value) in meta?.entries ?? [] where !MetaKey.hopByHop.contains(name) { member(key: key, json: value.json) }
     }
 
     /// The envelope of a stateless request of ours.

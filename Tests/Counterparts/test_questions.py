@@ -507,7 +507,8 @@ def test_an_error_that_asks_for_a_visit(bench, revision, able):
     one.say({"id": theirs, "error": error})
     answer = host.answer(call)["error"]
     if revision == "2025-11-25" and able:
-        assert answer == error
+        visit = {**VISIT, "message": f"[one] {VISIT['message']}"}
+        assert answer == {**error, "data": {"elicitations": [visit]}}
         one.notify("notifications/elicitation/complete", {"elicitationId": "e-1"})
         assert host.notification("notifications/elicitation/complete")[1]["params"] == {"elicitationId": "e-1"}
     else:
