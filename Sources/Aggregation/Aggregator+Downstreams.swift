@@ -219,6 +219,9 @@ extension Aggregator {
                 "Server '\(downstream.key)' answered, but \(cause). The request may have had effects; check before you repeat it.")
             retireIfIdle(downstream)
         case .listChanged: expectRelist(of: downstream)
+        case .listening(let filter, let lines):
+            for line in lines { connection.send(line: line) }
+            serverAcknowledged(filter, of: downstream)
         case .listenEnded: set(.listenAgain(downstream.id), after: Limits.listenAgainWait)
         case .late: debug("server '\(downstream.key)': an answer came after its call was given up")
         case .ignore(let reason): debug("server '\(downstream.key)': ignored \(reason)")
@@ -417,6 +420,7 @@ extension Aggregator {
         downstream.earlyQuestions = []
         downstream.taskQuestions = [:]
         forgetTasks(of: downstream)
+        failInputs(of: downstream)
         downstream.elicitations = []
         let lost = downstream.machine.closed()
         if downstream.life.state != .stopped {

@@ -97,7 +97,12 @@ extension Aggregator {
         let wasNew = host.machine.session == .new
         let action = host.machine.received(message, inBatch: batch != nil, instructions: instructions(), extensions: extensions())
         if case .stateless(let envelope, let action) = action {
-            learn(envelope.capabilities, era: .stateless)
+            // Some hosts only try whether we know it, and shake hands all the same.
+            if message.method == .discover, clientCapabilities == nil {
+                probedCapabilities = envelope.capabilities
+            } else {
+                learn(envelope.capabilities, era: .stateless)
+            }
             if let id = message.id { host.stateless.insert(id) }
             perform(action, message, from: host, batch: batch, envelope: envelope)
         } else {
@@ -142,7 +147,7 @@ extension Aggregator {
         case .cancel(let id): cancelRequest(id, message, host: host)
         case .setLevel(let id, let level):
             for downstream in downstreams.values {
-                if let line = downstream.machine.setLevel(level) { downstream.child?.process.connection.send(line: line) }
+                if let line = downstream.machine.setLevel(level) { sendOwn(line, to: downstream) }
             }
             host.answer(request(id), line: Composition.result(id: id, Composition.emptyResult))
         case .ignore(let reason): debug("ignored from the host: \(reason)")
@@ -158,9 +163,7 @@ extension Aggregator {
 
     /// Refuses a request without touching the other one that may be waiting under the same id.
     private func answerTwin(_ request: HostRequest, of host: HostConnection, with refusal: String) {
-        let waiting = host.waiting[request.id]
-        host.answer(request, line: Composition.error(id: request.id, .invalidRequest, refusal))
-        host.waiting[request.id] = waiting
+        host.refuseTwin(request, line: Composition.error(id: request.id, .invalidRequest, refusal))
     }
 
     /// What the host's model should know before it asks for anything.
@@ -202,7 +205,7 @@ extension Aggregator {
         forgetSession(of: host)
         for (id, waiting) in host.waiting { giveUp(id, waiting, host: host, notice: nil) }
         host.waiting = [:]
-        endParkings(of: host, reason: "the host is gone")
+        endParkings(of: host, waitingToo: true, reason: "the host is gone")
     }
 
     func hostWritabilityChanged(_ connection: HostConnectionID, isWritable: Bool) {

@@ -41,6 +41,7 @@ extension Aggregator {
         let state = message.places[.requestState].isPresent ? message.slice(message.places[.requestState]) : nil
         guard !entries.isEmpty || state != nil else { return refuse("it asks for nothing") }
         guard entries.count <= Limits.questions else { return refuse("it asks for more than \(Limits.questions) things") }
+        guard Set(entries.map(\.name)).count == entries.count else { return refuse("it asks twice under one key") }
         let number = (host.inputs[request.id]?.number ?? 0) + 1
         guard number <= Limits.inputRounds else { return refuse("it has asked \(Limits.inputRounds) times before") }
         var questions: [(key: String, method: Method, params: JSONView?)] = []
@@ -136,7 +137,7 @@ extension Aggregator {
     /// Makes the request again, with what the server wanted.
     func sendInput(_ id: RequestID, host: HostConnection) {
         guard let round = host.inputs[id], let original = host.originals[id] else { return }
-        guard let downstream = downstreams[round.downstream], downstream.life.isReady else {
+        guard let downstream = downstreams[round.downstream], downstream.machine.phase == .ready, downstream.child?.isLost == false else {
             let text = "Its server ended while the host was asked for input. The request may have had effects; check before you repeat it."
             return fail(round.request, round.purpose, .outcomeUnknown, text)
         }
@@ -155,5 +156,16 @@ extension Aggregator {
             host.send(line: DownstreamProtocol.cancellation(of: number, reason: reason))
         }
         host.inputs[id] = nil
+    }
+
+    /// The server that wanted to know is gone, or began anew.
+    func failInputs(of downstream: Downstream) {
+        for host in hosts.values {
+            for (id, round) in host.inputs where round.downstream == downstream.id {
+                withdrawInput(id, host: host, reason: "the server that asked has ended")
+                let text = "Server '\(downstream.key)' ended while the host was asked for input. The request may have had effects; check."
+                fail(round.request, round.purpose, .outcomeUnknown, text)
+            }
+        }
     }
 }

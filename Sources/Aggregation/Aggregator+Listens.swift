@@ -38,14 +38,48 @@ extension Aggregator {
                 decide(uri, isHonoured: false, request, host: host)
                 continue
             }
-            if subscriptions[uri] != nil || owner.machine.era == .stateless {
+            if subscriptions[uri] != nil, owner.machine.era == .handshake {
                 subscribe(Listener(host: host.id, listen: request.id), to: uri, at: owner)
                 decide(uri, isHonoured: true, request, host: host)
+            } else if owner.machine.era == .stateless {
+                // Its acknowledgement decides.
+                let isKnown = subscriptions[uri] != nil && owner.machine.honoured?.uris.contains(uri) == true
+                subscribe(Listener(host: host.id, listen: request.id), to: uri, at: owner)
+                if isKnown { decide(uri, isHonoured: true, request, host: host) }
             } else if !askToSubscribe(uri, at: owner, request) {
                 decide(uri, isHonoured: false, request, host: host)
             }
         }
-        if filter.uris.isEmpty { acknowledge(request.id, host: host) }
+        if filter.uris.isEmpty { return acknowledge(request.id, host: host) }
+        if host.listens[request.id]?.pending.isEmpty == false { set(.acknowledge(host.id, request.id), after: Limits.subscribeWait) }
+    }
+
+    /// What no server has agreed to by now is not honoured.
+    func endListenWait(_ id: RequestID, host: HostConnection) {
+        guard let pending = host.listens[id]?.pending else { return }
+        for uri in pending { withhold(uri, HostRequest(connection: host.id, id: id), host: host) }
+    }
+
+    private func withhold(_ uri: String, _ request: HostRequest, host: HostConnection) {
+        unsubscribe(Listener(host: host.id, listen: request.id), from: uri)
+        decide(uri, isHonoured: false, request, host: host)
+    }
+
+    /// A stateless server says what it tells of.
+    func serverAcknowledged(_ filter: SubscriptionFilter, of downstream: Downstream) {
+        for host in hosts.values {
+            for (id, listen) in host.listens {
+                let request = HostRequest(connection: host.id, id: id)
+                for uri in listen.pending where subscriptions[uri]?.server == downstream.key {
+                    guard downstream.machine.wantsToHear(of: uri) else { continue }  // asked for later than what was acknowledged
+                    if filter.uris.contains(uri) {
+                        decide(uri, isHonoured: true, request, host: host)
+                    } else {
+                        withhold(uri, request, host: host)
+                    }
+                }
+            }
+        }
     }
 
     /// - Returns: `false` if the server cannot be asked now.
@@ -65,7 +99,8 @@ extension Aggregator {
     func subscribed(_ uri: String, _ downstream: Downstream?, listener request: HostRequest, isRefused: Bool, host: HostConnection) {
         guard host.listens[request.id]?.pending.contains(uri) == true else {
             // The host does not want to hear of it any more.
-            if let downstream, !isRefused, subscriptions[uri] == nil { follow(uri, at: downstream, .unsubscribe) }
+            let isWanted = hosts.values.contains { host in host.listens.values.contains { $0.pending.contains(uri) } }
+            if let downstream, !isRefused, !isWanted, subscriptions[uri] == nil { follow(uri, at: downstream, .unsubscribe) }
             return
         }
         if let downstream, !isRefused {
@@ -84,6 +119,7 @@ extension Aggregator {
     /// Tells the host what it will hear of, and what it would have heard already.
     private func acknowledge(_ id: RequestID, host: HostConnection) {
         guard let listen = host.listens[id] else { return }
+        cancel(.acknowledge(host.id, id))
         host.send(line: bridge.acknowledged(listen.filter, listener: id))
         host.listens[id]?.missed = []
         for uri in listen.missed { host.send(line: bridge.changed(.resourcesUpdated, uri: uri, listener: id)) }
@@ -113,6 +149,7 @@ extension Aggregator {
     /// The host does not want to hear any more.
     func forgetListen(_ id: RequestID, host: HostConnection) {
         guard let listen = host.listens.removeValue(forKey: id) else { return }
+        cancel(.acknowledge(host.id, id))
         for uri in listen.filter.uris { unsubscribe(Listener(host: host.id, listen: id), from: uri) }
     }
 

@@ -42,6 +42,8 @@ struct ParkedCall {
     }
 
     let downstream: DownstreamID
+    /// Which launch of the server it is at work in: our ids begin anew with each.
+    let launch: Int
     /// Our id of the call at its server; `nil` if it is to be sent anew.
     let number: Int?
     let binding: Binding
@@ -57,9 +59,6 @@ struct ParkedCall {
 }
 
 extension Aggregator {
-    /// What our states begin with; those of servers are passed on as they are.
-    private static var statePrefix: String { "mcpagg-" }
-
     // MARK: The server asks
 
     /// Puts a server's question on the way to the stateless host whose call made it ask.
@@ -90,7 +89,8 @@ extension Aggregator {
         guard let original = host.originals[request.id], host.parked.count < Limits.parkedCalls else { return nil }
         let parking = host.nextParking()
         host.parked[parking] = ParkedCall(
-            downstream: downstream.id, number: cause.id, binding: ParkedCall.Binding(original.message), request: request)
+            downstream: downstream.id, launch: downstream.launches, number: cause.id, binding: ParkedCall.Binding(original.message),
+            request: request)
         downstream.machine.update(cause.id, now: now) { $0.request.parking = parking }
         host.parked[parking]?.request?.parking = parking
         return parking
@@ -129,7 +129,7 @@ extension Aggregator {
     /// Answers the host's request with what its server asks for.
     func askParked(_ parking: ParkingID, host: HostConnection) {
         guard var call = host.parked[parking], let request = call.request, !call.questions.isEmpty else { return }
-        let state = Self.statePrefix + (0..<2).map { _ in String(random.next(), radix: 36) }.joined()
+        let state = statePrefix + (0..<2).map { _ in String(random.next(), radix: 36) }.joined()
         let questions = call.questions.map { (key: $0.key, method: $0.value.method, params: $0.value.params) }
         let result = bridge.inputRequired(questions, state: state)
         if let number = call.number {
@@ -152,7 +152,7 @@ extension Aggregator {
     /// Takes a request that brings what was asked for.
     /// - Returns: the request as it is to be sent on; `nil` if it has been dealt with.
     func resume(_ message: Message, _ request: HostRequest, host: HostConnection) -> Message? {
-        guard request.era == .stateless, let state = message.string(message.places[.requestState]), state.hasPrefix(Self.statePrefix) else {
+        guard request.era == .stateless, let state = message.string(message.places[.requestState]), state.hasPrefix(statePrefix) else {
             return message
         }
         guard let (parking, call) = host.parked.first(where: { $0.value.state == state }), call.binding == ParkedCall.Binding(message)
@@ -172,9 +172,15 @@ extension Aggregator {
         resumed.parking = parking
         host.parked[parking]?.state = nil
         host.parked[parking]?.request = resumed
+        if let answer = call.answer {
+            leaveQuestions(of: parking, host: host)
+            host.answer(resumed, with: Splice(answer))
+            return nil
+        }
         host.waiting[request.id] = .sent(call.downstream, number)
-        guard let downstream = downstreams[call.downstream] else {
-            fail(resumed, .tool, .outcomeUnknown, "Its server is gone. The call may have had effects; check before you repeat it.")
+        guard let downstream = downstreams[call.downstream], downstream.launches == call.launch else {
+            let purpose: ForwardedRequest.Purpose = message.method == .toolsCall ? .tool : message.method == .promptsGet ? .prompt : .read
+            fail(resumed, purpose, .outcomeUnknown, "Its server is gone. The call may have had effects; check before you repeat it.")
             return nil
         }
         let token = message.places[.metaProgressToken]
@@ -184,15 +190,12 @@ extension Aggregator {
         }
         wantLogs(of: downstream, request)
         for (key, question) in call.questions {
-            guard let response = responses[key], let id = question.id else { continue }
+            guard let response = responses[key], response.kind == .object, let id = question.id else { continue }
             host.parked[parking]?.questions[key] = nil
             downstream.questions[id] = nil
             reply(id, of: downstream, response.json)
         }
-        if let answer = call.answer {
-            leaveQuestions(of: parking, host: host)
-            host.answer(resumed, with: Splice(answer))
-        } else if host.parked[parking]?.questions.isEmpty == false {
+        if host.parked[parking]?.questions.isEmpty == false {
             // Some were not answered, or came meanwhile.
             askSoon(parking, host: host)
         }
@@ -209,7 +212,8 @@ extension Aggregator {
         guard !elicitations.isEmpty, elicitations.count <= Limits.questions, host.parked.count < Limits.parkedCalls else { return false }
         let parking = host.nextParking()
         host.parked[parking] = ParkedCall(
-            downstream: downstream.id, number: nil, binding: ParkedCall.Binding(original.message), request: request)
+            downstream: downstream.id, launch: downstream.launches, number: nil, binding: ParkedCall.Binding(original.message),
+            request: request)
         for elicitation in elicitations {
             let params = statelessParams(elicitation, .elicit, of: downstream)
             _ = add(ParkedCall.Question(id: nil, method: .elicit, params: params), to: parking, host: host)
@@ -242,7 +246,9 @@ extension Aggregator {
         cancel(.ask(host.id, parking))
         guard let call = host.parked.removeValue(forKey: parking), let downstream = downstreams[call.downstream] else { return }
         // First, or the answers to its questions would be taken for a reason to go on.
-        if let number = call.number, let forwarded = downstream.machine.abandon(number) {
+        if let number = call.number, call.answer == nil, call.launch == downstream.launches,
+            let forwarded = downstream.machine.abandon(number)
+        {
             debug("server '\(downstream.key)': a parked call is given up: \(reason)")
             downstream.child?.process.connection.send(line: DownstreamProtocol.cancellation(of: number, reason: reason))
             cancelTask(of: forwarded, at: downstream)
@@ -284,7 +290,8 @@ extension Aggregator {
         }
     }
 
-    func endParkings(of host: HostConnection, reason: String) {
-        for parking in Array(host.parked.keys) { endParking(parking, host: host, reason: reason) }
+    /// - Parameter waitingToo: also of those for which a request waits now. It is answered by who ends its server.
+    func endParkings(of host: HostConnection, waitingToo: Bool, reason: String) {
+        for (parking, call) in host.parked where waitingToo || call.request == nil { endParking(parking, host: host, reason: reason) }
     }
 }

@@ -126,6 +126,8 @@ extension Aggregator {
     /// Ends a retired server once nothing is in flight there any more.
     func retireIfIdle(_ downstream: Downstream) {
         guard downstream.life.state == .stopped, downstream.isIdle else { return }
+        // It is still to get what it asked for.
+        guard !hosts.values.contains(where: { host in host.inputs.values.contains { $0.downstream == downstream.id } }) else { return }
         beginTeardown(of: downstream)
     }
 

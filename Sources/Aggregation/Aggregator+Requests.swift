@@ -43,7 +43,9 @@ extension Aggregator {
         _ message: Message, _ request: HostRequest, _ purpose: ForwardedRequest.Purpose, to downstream: Downstream, as nameJSON: String?,
         host: HostConnection, with input: EraBridge.Input? = nil, asTask: Bool = false
     ) {
-        guard downstream.life.isReady, let connection = downstream.child?.process.connection else {
+        // A server that is to end still gets what it has asked for.
+        let goesOn = input != nil && downstream.machine.phase == .ready && downstream.child?.isLost == false
+        guard downstream.life.isReady || goesOn, let connection = downstream.child?.process.connection else {
             return wait(message, request, purpose, for: downstream, host: host)
         }
         guard connection.backlog < Limits.serverBacklog else {
@@ -94,7 +96,13 @@ extension Aggregator {
     /// A stateless host wants log messages while this request is open: its server is to be as talkative as that.
     func wantLogs(of downstream: Downstream, _ request: HostRequest) {
         guard let level = request.envelope?.logLevel, downstream.machine.level.map({ level < $0 }) ?? true else { return }
-        if let line = downstream.machine.setLevel(level) { downstream.child?.process.connection.send(line: line) }
+        if let line = downstream.machine.setLevel(level) { sendOwn(line, to: downstream) }
+    }
+
+    /// Sends a request of our own, which is given up if it is not answered.
+    func sendOwn(_ line: ByteBuffer, to downstream: Downstream) {
+        downstream.child?.process.connection.send(line: line)
+        expectExpiry(of: downstream, within: DownstreamProtocol.listTimeout)
     }
 
     /// Keeps a request until its server is ready, or refuses it if that is not to be expected soon.
@@ -179,6 +187,7 @@ extension Aggregator {
         guard let host = hosts[forwarded.request.connection] else { return }
         let era = downstream.machine.era ?? .handshake
         if era == .stateless, forwarded.request.era == .handshake, message.kind == .result, message.places[.resultType].isPresent {
+            if forwarded.purpose == .read { host.reads[forwarded.request.id] = nil }
             switch message.string(message.places[.resultType]) {
             case "complete": break
             case "task" where forwarded.runsAsTask: break
@@ -224,10 +233,14 @@ extension Aggregator {
         let request = forwarded.request
         if message.kind == .error {
             let error = bridge.error(message, from: era, to: request.era, isRead: forwarded.purpose == .read)
-            return host.answer(request, with: Splice(withoutForeignError(error, for: host, request)))
+            return host.answer(request, with: Splice(withoutForeignError(error, for: host, request, label: downstream.key)))
         }
         let message = downlevelled(message, from: era, forwarded, for: host)
         let isCacheable = forwarded.purpose == .read
+        if isCacheable, era == .stateless, message.places[.requestState].isPresent, let original = host.originals[request.id] {
+            // The next try brings what is meant for this server alone.
+            ownership.saw(original.message.string(original.message.places[.uri]) ?? "", from: downstream.id)
+        }
         guard let splice = bridge.result(message, from: era, to: request.era, isCacheable: isCacheable, label: downstream.key) else {
             let line = Composition.error(id: request.id, .internalError, "The server's result is no object")
             return host.answer(request, line: line)
@@ -268,7 +281,11 @@ extension Aggregator {
             guard let downstream = downstreams[downstreamID], let forwarded = downstream.machine.abandon(number) else { break }
             request = forwarded.request
             cancelTask(of: forwarded, at: downstream)
-            if let notice {
+            if let notice, notice.places[.meta].isPresent {
+                // What `_meta` says here concerns this hop.
+                let reason = notice.view(notice.places[.params])["reason"]?.string ?? "the host cancelled it"
+                downstream.child?.process.connection.send(line: DownstreamProtocol.cancellation(of: number, reason: reason))
+            } else if let notice {
                 var splice = Splice(notice)
                 splice.replace(.requestID, with: .integer(number))
                 downstream.child?.process.connection.send(splice)
@@ -281,7 +298,10 @@ extension Aggregator {
             withdrawOrphanedQuestions(of: downstream)
             forgetQuestionsOfEndedTasks(at: downstream)
             retireIfIdle(downstream)
-        case .input: withdrawInput(id, host: host, reason: "the request that led to this question is over")
+        case .input(let downstreamID):
+            request = host.inputs[id]?.request ?? request
+            withdrawInput(id, host: host, reason: "the request that led to this question is over")
+            if let downstream = downstreams[downstreamID] { retireIfIdle(downstream) }
         case .listening: forgetListen(id, host: host)
         }
         host.forget(request)
@@ -363,15 +383,47 @@ extension Aggregator {
     }
 
     /// An error code means something only to who has it in its revision (MCP 2025-11-25, client/elicitation, "URL Elicitation Required").
-    private func withoutForeignError(_ message: Message, for host: HostConnection, _ request: HostRequest) -> Message {
+    private func withoutForeignError(_ message: Message, for host: HostConnection, _ request: HostRequest, label: String) -> Message {
         guard message.errorSummary.code == ErrorCode.urlElicitationRequired.rawValue else { return message }
         let isKnown = request.era == .handshake && host.machine.revision == .v2025_11_25 && host.machine.capabilities.elicitationURL
-        guard !isKnown else { return message }
+        guard !isKnown else { return labelledVisits(message, label) }
         let error = message.view(message.places[.error])
         let urls = error["data"]?["elicitations"]?.elements.compactMap { $0["url"]?.string } ?? []
         let text = "\(error["message"]?.string ?? "The server wants something visited first"): \(urls.joined(separator: " "))"
         let line = Composition.error(id: message.id, .internalError, text)
         return (try? Message(scanning: line)) ?? message
+    }
+}
+
+extension Aggregator {
+    /// With the server's name in what the person is to read.
+    private func labelledVisits(_ message: Message, _ label: String) -> Message {
+        let error = JSONWriter.object { writer in
+            for (name, value) in message.view(message.places[.error]).members {
+                guard name == "data", value.kind == .object else {
+                    writer.member(name, json: value.json)
+                    continue
+                }
+                writer.object(name) { data in
+                    for (name, value) in value.members {
+                        guard name == "elicitations" else {
+                            data.member(name, json: value.json)
+                            continue
+                        }
+                        data.array(name) { list in
+                            for elicitation in value.elements {
+                                list.value(
+                                    json: elicitation.kind == .object
+                                        ? EraBridge.labelled(elicitation, of: .elicit, label) : elicitation.json)
+                            }
+                        }
+                    }
+                }
+            }
+        }
+        var splice = Splice(message)
+        splice.replace(.error, with: .bytes(error))
+        return (try? Message(scanning: splice.bytes)) ?? message
     }
 }
 

@@ -42,6 +42,8 @@ extension Aggregator {
             if waitForServers(message, request, host: host) { return }
             return host.answer(request, line: notFound(request, uri: uri))
         }
+        // What a person entered for one server is not for another.
+        if message.places[.requestState].isPresent || message.places[.inputResponses].isPresent { candidates = [] }
         host.reads[request.id] = HostConnection.Read(message: message, candidates: candidates, hasOwner: hasOwner)
         deliver(message, request, .read, to: first, as: nil, host: host)
     }
@@ -189,9 +191,13 @@ extension Aggregator {
 
     func follow(_ uri: String, at downstream: Downstream, _ method: Method) {
         guard downstream.life.isReady else { return }
-        if downstream.machine.era == .stateless { return listen(to: downstream) }
+        if downstream.machine.era == .stateless {
+            // Many at once become one stream.
+            if timers[.listenAgain(downstream.id)] == nil { set(.listenAgain(downstream.id), after: Limits.announceWait) }
+            return
+        }
         guard let line = downstream.machine.ask(method, { $0.member("uri", uri) }) else { return }
-        downstream.child?.process.connection.send(line: line)
+        sendOwn(line, to: downstream)
     }
 
     /// Tells those who asked. The resource may be part of the one they subscribed to (2025-11-25, server/resources,

@@ -20,7 +20,7 @@ extension Aggregator {
         endListWait()
         for host in hosts.values {
             endListens(of: host)
-            endParkings(of: host, reason: "mcpagg is ending")
+            endParkings(of: host, waitingToo: false, reason: "mcpagg is ending")
         }
         ending = Ending(pace: pace, isSayingGoodbye: ending?.isSayingGoodbye ?? false)
         set(.end, after: pace.closeInput + pace.terminate + Limits.killWait)

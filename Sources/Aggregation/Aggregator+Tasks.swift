@@ -26,12 +26,20 @@ extension Aggregator {
 
     func lookAtTask(_ id: Int, of downstream: Downstream) {
         guard let line = downstream.machine.pollTask(id) else { return }
-        downstream.child?.process.connection.send(line: line)
+        sendOwn(line, to: downstream)
     }
 
     /// The task of a stateless server wants to know something: it is asked of the host like a question of a server of the handshake era.
     func taskAsks(_ id: Int, _ requests: [(key: String, request: JSONView)], of downstream: Downstream) {
         guard let forwarded = downstream.machine.forwarded.first(where: { $0.id == id }) else { return }
+        guard (forwarded.request.task?.asked.count ?? 0) <= Limits.questions else {
+            _ = downstream.machine.abandon(id)
+            cancelTask(of: forwarded.request, at: downstream)
+            let text =
+                "Server '\(downstream.key)' asked for more than \(Limits.questions) things in one task, which was cancelled for that."
+            fail(forwarded.request.request, forwarded.request.purpose, .outcomeUnknown, text)
+            return forgetQuestionsOfEndedTasks(at: downstream)
+        }
         for (key, request) in requests {
             let questionID = RequestID(text: JSONString.encoded("task-\(id)-\(key)"))
             let line = JSONWriter.object { writer in
@@ -57,13 +65,13 @@ extension Aggregator {
             return
         }
         guard let line = downstream.machine.updateTask(of: question.task, key: question.key, result) else { return }
-        downstream.child?.process.connection.send(line: line)
+        sendOwn(line, to: downstream)
     }
 
     /// The task of a call that was given up is of no use to anybody.
     func cancelTask(of forwarded: ForwardedRequest, at downstream: Downstream) {
         guard let task = forwarded.task, let line = downstream.machine.cancelTask(task) else { return }
-        downstream.child?.process.connection.send(line: line)
+        sendOwn(line, to: downstream)
     }
 
     /// Nobody needs to know any more what tasks wanted to know that are over.
@@ -91,7 +99,10 @@ extension Aggregator {
     /// Sends a request about a task to the task's server.
     func forwardTask(_ method: Method, _ message: Message, _ request: HostRequest, host: HostConnection) {
         let name = message.string(message.places[.taskID]) ?? ""
-        guard let task = host.tasks[name], let downstream = downstreams[task.downstream], downstream.life.isReady else {
+        // The eras have tasks of different shapes.
+        guard let task = host.tasks[name], let downstream = downstreams[task.downstream], downstream.life.isReady,
+            downstream.machine.era == request.era
+        else {
             return host.answer(request, line: Composition.error(id: request.id, .invalidParams, "Unknown task: \(name)"))
         }
         deliver(message, request, .task(method), to: downstream, as: task.idJSON, host: host)
@@ -105,7 +116,9 @@ extension Aggregator {
         let id: JSONView?
         switch forwarded.request.era {
         case .handshake: id = forwarded.wantsTask ? result["task"]?["taskId"] : nil
-        case .stateless: id = message.places[.taskID].isPresent ? message.view(message.places[.taskID]) : nil
+        case .stateless:
+            let isTask = downstream.machine.era == .stateless && message.string(message.places[.resultType]) == "task"
+            id = isTask && message.places[.taskID].isPresent ? message.view(message.places[.taskID]) : nil
         }
         guard let id, id.kind == .string else { return message }
         var task = RelayedTask(downstream: downstream.id, idJSON: id.jsonText)

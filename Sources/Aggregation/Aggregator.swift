@@ -66,6 +66,8 @@ package actor Aggregator {
     let surroundings: Surroundings
     var logger: Logger
     var random: any RandomNumberGenerator
+    /// What the states of parked calls begin with. Another one in each process: an mcpagg behind this one has states, too.
+    let statePrefix: String
 
     var config = AggregatorConfig()
     /// A good config was seen.
@@ -103,6 +105,8 @@ package actor Aggregator {
     var clientCapabilities: ClientCapabilities?
     /// The era of the first host's first message: servers that speak both are spoken to in this one.
     var preferredEra = Revision.Era.handshake
+    /// What a host said in `server/discover`, behind which `initialize` may follow.
+    var probedCapabilities: ClientCapabilities?
     /// No host has said so; ``clientCapabilities`` is what can be done by any.
     var areCapabilitiesAssumed = false
     /// Whom URIs in results came from.
@@ -142,6 +146,8 @@ package actor Aggregator {
         case relist(DownstreamID)
         /// The server does not answer what it was asked about its era.
         case probe(DownstreamID)
+        /// A listener has waited long enough for servers to say what can be subscribed to.
+        case acknowledge(HostConnectionID, RequestID)
         /// A stateless server is asked again to tell of changes.
         case listenAgain(DownstreamID)
         /// The questions of a call go to its stateless host.
@@ -176,6 +182,8 @@ package actor Aggregator {
         clientCapabilities = options.clientCapabilities
         self.surroundings = surroundings
         self.logger = logger
+        var random = random
+        statePrefix = "mcpagg-\(String(random.next(), radix: 36))-"
         self.random = random
         endedPromise = eventLoop.makePromise(of: Void.self)
     }
@@ -206,6 +214,7 @@ package actor Aggregator {
         case .childEnd(let id): if let downstream = downstreams[id] { childEndIsDue(downstream) }
         case .probe(let id): if let downstream = downstreams[id] { probeTimedOut(downstream) }
         case .listenAgain(let id): if let downstream = downstreams[id] { listen(to: downstream) }
+        case .acknowledge(let id, let request): if let host = hosts[id] { endListenWait(request, host: host) }
         case .ask(let id, let parking): if let host = hosts[id] { askParked(parking, host: host) }
         case .parked(let id, let parking): if let host = hosts[id] { endParking(parking, host: host, reason: "the host did not come back") }
         case .task(let id, let number): if let downstream = downstreams[id] { lookAtTask(number, of: downstream) }
@@ -213,7 +222,9 @@ package actor Aggregator {
         case .relist(let id): if let downstream = downstreams[id] { readListAgain(of: downstream) }
         case .expiry(let id): if let downstream = downstreams[id] { expireCalls(of: downstream) }
         case .listWait: endListWait()
-        case .hostWait: learn(ClientCapabilities(), era: preferredEra, isAssumed: true)
+        case .hostWait:
+            let era = probedCapabilities == nil ? preferredEra : .stateless
+            learn(probedCapabilities ?? ClientCapabilities(), era: era, isAssumed: probedCapabilities == nil)
         case .announce: announce()
         case .hostGrace(let id): if let host = hosts[id] { leave(host) }
         case .end: end()

@@ -166,6 +166,12 @@ final class HostConnection {
         send(line: line)
     }
 
+    /// Answers a request without a look at the one that waits under the same id.
+    func refuseTwin(_ request: HostRequest, line: ByteBuffer) {
+        if let batch = request.batch { return collect(line, in: batch) }
+        send(line: line)
+    }
+
     /// The request was cancelled: it gets no answer.
     func forget(_ request: HostRequest) {
         end(request)

@@ -1,5 +1,6 @@
 import JSONRPC
 import Lifecycle
+import MCPProtocol
 
 /// Everything that can grow or wait here, with its bound. What the person can set is in the config file instead.
 package enum Limits {
@@ -29,7 +30,7 @@ package enum Limits {
     package static let taskWait = Duration.seconds(24 * 3600)
     /// Subscription streams of one stateless host, and resources on one of them.
     package static let listens = 64
-    package static let listenedResources = 1_000
+    package static let listenedResources = SubscriptionFilter.uriLimit
     /// A server has this long to say whether a resource can be subscribed to, before a listener is told that it cannot.
     package static let subscribeWait = Duration.seconds(5)
     /// A stateless server that stopped telling of changes is asked to go on after this.

@@ -9,9 +9,19 @@ package struct URITemplate: Sendable {
         case anything
     }
 
+    /// Parts of one template, and bytes of it and of a URI that is compared with it: what is longer fits nothing. Whoever owns such a
+    /// URI is still found by asking.
+    private static let partLimit = 64
+    private static let lengthLimit = 8 * 1024
+
     private let parts: [Part]
+    private let isUsable: Bool
 
     package init(_ text: String) {
+        guard text.utf8.count <= Self.lengthLimit else {
+            (parts, isUsable) = ([], false)
+            return
+        }
         var parts: [Part] = []
         var rest = Substring(text)
         while let open = rest.firstIndex(of: "{"), let close = rest[open...].firstIndex(of: "}") {
@@ -23,11 +33,13 @@ package struct URITemplate: Sendable {
             rest = rest[rest.index(after: close)...]
         }
         if !rest.isEmpty { parts.append(.literal(Array(rest.utf8))) }
+        isUsable = parts.count <= Self.partLimit
         self.parts = parts
     }
 
     /// - Parameter strictly: a simple variable holds no slash. Otherwise it may: servers are not always strict.
     package func matches(_ uri: String, strictly: Bool) -> Bool {
+        guard isUsable, uri.utf8.count <= Self.lengthLimit else { return false }
         let text = Array(uri.utf8)
         // The offsets at which the parts so far can end. Sets instead of backtracking: the time is bounded by their product.
         var ends: Set<Int> = [0]

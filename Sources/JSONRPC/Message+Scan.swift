@@ -175,8 +175,12 @@ struct MessageScan {
             kind = hasID ? .request : .notification
         case (false, true, false):
             guard hasID else { return refuse("a result without an id") }
+            // Their members would be taken for those of the result.
+            guard places[.params].isAbsent else { return refuse("an answer with 'params'") }
             kind = .result
-        case (false, false, true): kind = .error
+        case (false, false, true):
+            guard places[.params].isAbsent else { return refuse("an answer with 'params'") }
+            kind = .error
         case (false, false, false): return refuse("it has neither 'method' nor 'result' nor 'error'")
         default: return refuse("it has more than one of 'method', 'result' and 'error'")
         }

@@ -90,7 +90,11 @@ package struct Splice: Sendable {
     private mutating func add(_ edit: Edit) {
         precondition(editCount < Self.editLimit, "a splice takes \(Self.editLimit) edits")
         var index = editCount
-        while index > 0, let previous = edits[index - 1], previous.place.start > edit.place.start {
+        // What is inserted where a member is taken out stands before it.
+        let isInsertion = edit.place.range.isEmpty
+        while index > 0, let previous = edits[index - 1],
+            previous.place.start > edit.place.start || (isInsertion && previous.place.start == edit.place.start)
+        {
             edits[index] = previous
             index -= 1
         }

@@ -33,17 +33,24 @@ extension DownstreamProtocol {
             }
         }
         listening = (id, filter)
+        honoured = nil
         return messages
     }
+
+    /// Whether the subscription asked for last names this resource.
+    package func wantsToHear(of uri: String) -> Bool { listening?.filter.uris.contains(uri) == true }
 
     /// The server tells of changes under this id now.
     mutating func acknowledged(_ message: Message) -> Action {
         let id = message.view(message.places[.meta])[MetaKey.subscriptionID]?.integer
         guard let id, id == listening?.id else { return .ignore("an acknowledgement of something it was not asked for") }
-        guard let old = overtaken else { return .ignore("its acknowledgement") }
+        let said = message.view(message.places[.params])["notifications"]
+        let filter = said.flatMap { SubscriptionFilter($0) } ?? SubscriptionFilter()
+        honoured = filter
+        guard let old = overtaken else { return .listening(filter, then: []) }
         overtaken = nil
         _ = requests.remove(old)
-        return .send([Self.cancellation(of: old, reason: "another subscription has taken its place")])
+        return .listening(filter, then: [Self.cancellation(of: old, reason: "another subscription has taken its place")])
     }
 
     /// The server ended what it told of changes on.

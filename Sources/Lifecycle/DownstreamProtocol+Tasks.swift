@@ -29,7 +29,9 @@ extension DownstreamProtocol {
 
     mutating func askTask(of id: Int, _ method: Method) -> ByteBuffer? {
         guard case .forwarded(let request, _) = requests[id], let task = request.task else { return nil }
-        return requests.insert(.task(of: id, method)).map { taskRequest($0, method, task) }
+        return requests.insert(.task(of: id, method, deadline: method == .tasksGet ? ownDeadline : nil)).map {
+            taskRequest($0, method, task)
+        }
     }
 
     func taskRequest(
@@ -48,13 +50,13 @@ extension DownstreamProtocol {
 
     /// - Returns: the request that ends the task at its server.
     package mutating func cancelTask(_ task: ForwardedRequest.TaskRun) -> ByteBuffer? {
-        requests.insert(.own(.tasksCancel)).map { taskRequest($0, .tasksCancel, task) }
+        requests.insert(.own(.tasksCancel, deadline: ownDeadline)).map { taskRequest($0, .tasksCancel, task) }
     }
 
     /// - Returns: the request that tells a stateless server what its task wanted to know.
     package mutating func updateTask(of id: Int, key: String, _ response: ByteBuffer) -> ByteBuffer? {
         guard case .forwarded(let request, _) = requests[id], let task = request.task else { return nil }
-        return requests.insert(.own(.tasksUpdate)).map { own in
+        return requests.insert(.own(.tasksUpdate, deadline: ownDeadline)).map { own in
             taskRequest(own, .tasksUpdate, task) { params in params.object("inputResponses") { $0.member(key, json: response) } }
         }
     }
@@ -63,6 +65,7 @@ extension DownstreamProtocol {
         guard case .forwarded(var request, _) = requests[id], let task = request.task else { return .late }
         func over(_ answer: Message) -> Action {
             _ = requests.remove(id)
+            forgetLooks(at: id)
             return .taskEnded(request, answer)
         }
         if method == .tasksResult { return over(message) }
@@ -112,5 +115,12 @@ extension DownstreamProtocol {
                 $0.member("id", 0)
                 $0.member(member, json: json)
             })
+    }
+
+    /// Nobody needs to know any more how the task of this request is.
+    mutating func forgetLooks(at id: Int) {
+        for (look, waiting) in Array(requests.entries) {
+            if case .task(of: id, _, _) = waiting { _ = requests.remove(look) }
+        }
     }
 }

@@ -76,6 +76,8 @@ package struct DownstreamProtocol: Sendable {
         case taskEnded(ForwardedRequest, Message)
         /// The task of this request wants to know this, by its own keys: objects with `method` and `params`.
         case taskAsks(Int, [(key: String, request: JSONView)])
+        /// The server tells of these changes now.
+        case listening(SubscriptionFilter, then: [ByteBuffer])
         /// The server stopped telling of changes: ``listen(to:)`` is to be called again after a while.
         case listenEnded
         /// The answer to a request that was cancelled, or given up.
@@ -93,9 +95,9 @@ package struct DownstreamProtocol: Sendable {
         case listen
         case list(FeatureKind, deadline: Instant)
         /// Something whose answer only matters if it is a refusal.
-        case own(Method)
-        /// A look at the task that this request became, or the wait for its result.
-        case task(of: Int, Method)
+        case own(Method, deadline: Instant)
+        /// A look at the task that this request became; or the wait for its result, which has no end of its own.
+        case task(of: Int, Method, deadline: Instant?)
         case forwarded(ForwardedRequest, deadline: Instant)
     }
 
@@ -118,6 +120,12 @@ package struct DownstreamProtocol: Sendable {
     /// The `subscriptions/listen` asked for last, and the one before it, which is ended as soon as the server has acknowledged this.
     var listening: (id: Int, filter: SubscriptionFilter)?
     var overtaken: Int?
+    /// What the server tells of on the subscription asked for last; `nil` until it has said so.
+    package internal(set) var honoured: SubscriptionFilter?
+    /// The latest instant that we were told of.
+    private var clock = Instant(nanoseconds: 0)
+    /// When a request of our own is given up.
+    var ownDeadline: Instant { clock.advanced(by: Self.listTimeout) }
     /// What the host last set, or wants set as soon as we may.
     package private(set) var level: LogLevel?
     let identity: Implementation
@@ -181,7 +189,8 @@ package struct DownstreamProtocol: Sendable {
     /// Takes a request that is about to be sent.
     /// - Returns: the id to send it under, which is also the progress token to ask for; `nil` if too many requests are waiting.
     package mutating func forward(_ request: ForwardedRequest, now: Instant) -> Int? {
-        requests.insert(.forwarded(request, deadline: request.deadline(from: now)))
+        clock = max(clock, now)
+        return requests.insert(.forwarded(request, deadline: request.deadline(from: now)))
     }
 
     /// Gives a request up. Its answer, should it come, is dropped.
@@ -191,6 +200,7 @@ package struct DownstreamProtocol: Sendable {
         // Its place is free at once: a server that honours the cancellation never answers. The id is not used again, so an answer
         // that comes all the same is known for what it is.
         _ = requests.remove(id)
+        if request.task != nil { forgetLooks(at: id) }
         return request
     }
 
@@ -202,7 +212,7 @@ package struct DownstreamProtocol: Sendable {
 
     /// A request of our own, whose answer only matters if it is a refusal.
     package mutating func ask(_ method: Method, _ members: @escaping (inout JSONWriter) -> Void) -> ByteBuffer? {
-        requests.insert(.own(method)).map { request($0, method, members) }
+        requests.insert(.own(method, deadline: ownDeadline)).map { request($0, method, members) }
     }
 
     /// The notification that tells the server we gave up on a request of ours.
@@ -218,7 +228,8 @@ package struct DownstreamProtocol: Sendable {
     // MARK: What we receive
 
     package mutating func received(_ message: Message, now: Instant) -> Action {
-        switch message.kind {
+        clock = max(clock, now)
+        return switch message.kind {
         case .result, .error: answer(message, now: now)
         case .request: request(message)
         case .notification: notification(message, now: now)
@@ -235,7 +246,7 @@ package struct DownstreamProtocol: Sendable {
         case .initialize: return .unusable("its answer to 'initialize' is \(why)")
         case .discover: return discoveryFailed("its answer to 'server/discover' is \(why)")
         case .listen: return listenEnded(number, refusal: why)
-        case .task(let id, _):
+        case .task(let id, _, _):
             guard case .forwarded(let request, _) = requests.remove(id) else { return .ignore(why) }
             return .answer(request)
         case .list(let kind, _): return giveUp(kind, again: false, "its answer to '\(kind.listMethod.rawValue)' is \(why)", now: now)
@@ -258,12 +269,12 @@ package struct DownstreamProtocol: Sendable {
         }
         switch waiting {
         case .forwarded(let request, _): return .answer(request)
-        case .own(let method):
+        case .own(let method, _):
             guard message.kind == .error else { return .ignore("its answer to '\(method.rawValue)'") }
             return .ignore("its refusal of '\(method.rawValue)': \(message.errorSummary.text)")
         case .initialize: return initialized(message, now: now)
         case .discover: return discovered(message, now: now)
-        case .task(let call, let method): return taskAnswered(call, method, message, now: now)
+        case .task(let call, let method, _): return taskAnswered(call, method, message, now: now)
         case .listen: return listenEnded(id, refusal: message.kind == .error ? message.errorSummary.text : nil)
         case .list(let kind, _): return listed(kind, message, now: now)
         }
@@ -327,6 +338,7 @@ package struct DownstreamProtocol: Sendable {
 
     /// The requests whose time is over. They are abandoned with that; their server has to be told.
     package mutating func expire(now: Instant) -> [(id: Int, request: ForwardedRequest)] {
+        clock = max(clock, now)
         var expired: [(id: Int, request: ForwardedRequest)] = []
         var forgotten: [Int] = []
         for (id, waiting) in requests.entries {
@@ -336,6 +348,8 @@ package struct DownstreamProtocol: Sendable {
                 forgotten.append(id)
                 // What it was read for may still be true.
                 readers[kind]?.giveUp(again: true, now: now)
+            case .own(_, let deadline) where deadline <= now: forgotten.append(id)
+            case .task(_, _, let deadline?) where deadline <= now: forgotten.append(id)
             case .forwarded, .initialize, .discover, .listen, .task, .list, .own: break
             }
         }
@@ -350,7 +364,9 @@ package struct DownstreamProtocol: Sendable {
             switch waiting.entry {
             case .forwarded(_, let deadline): deadline
             case .list(_, let deadline): phase == .ready ? deadline : nil
-            case .initialize, .discover, .listen, .task, .own: nil
+            case .own(_, let deadline): deadline
+            case .task(_, _, let deadline): deadline
+            case .initialize, .discover, .listen: nil
             }
         }.min()
     }

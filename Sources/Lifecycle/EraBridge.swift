@@ -39,9 +39,9 @@ package struct EraBridge: Sendable {
         var splice = Splice(message)
         let losesTask = !keepsTask && message.places[.task].isPresent
         if envelope == nil, !isStateless {
-            if losesTask { splice.remove([.task]) }
+            if losesTask, !runsAsTask { splice.remove([.task]) }
             if wantsProgress { splice.replace(.metaProgressToken, with: .integer(id)) }
-            if runsAsTask, !losesTask { splice.insert("\"task\":{}", into: .params) }
+            if runsAsTask { losesTask ? splice.replace(.task, with: .json("{}")) : splice.insert("\"task\":{}", into: .params) }
         } else {
             let meta = message.places[.meta].isPresent ? message.view(message.places[.meta]) : nil
             let rewritten = JSONWriter.object { writer in
@@ -50,13 +50,12 @@ package struct EraBridge: Sendable {
                 writer.endToEndMembers(of: meta)
             }
             let isEmpty = rewritten.readableBytes <= "{}".utf8.count
-            if envelope == nil {
-                // A server of the handshake era has nothing to do with them, and never sees those of ours.
-                var foreign: [Message.Member] = [.inputResponses, .requestState]
-                if losesTask { foreign.append(.task) }
-                if isEmpty { foreign.append(.meta) }
-                splice.remove(foreign)
-            }
+            var foreign: [Message.Member] = []
+            // A server of the handshake era has nothing to do with them, and never sees those of ours; a host of that era has none.
+            if envelope == nil || !isStateless { foreign += [.inputResponses, .requestState] }
+            if losesTask || (envelope != nil && !isStateless) { foreign.append(.task) }
+            if isEmpty { foreign.append(.meta) }
+            splice.remove(foreign)
             var members = input.map(Self.members) ?? ""
             if runsAsTask, envelope == nil { members = "\"task\":{}" }
             if meta == nil {

@@ -32,18 +32,16 @@ package enum Downlevel {
     /// "Structured Content").
     private static func withObjectContent(_ result: JSONView) -> ByteBuffer? {
         guard let structured = result["structuredContent"], structured.kind != .object else { return nil }
-        let blocks = result["content"]?.elements ?? []
+        let hasBlocks = result["content"]?.elements.isEmpty == false
         return JSONWriter.object { writer in
-            for (name, value) in result.members where name != "structuredContent" {
-                guard name == "content", blocks.isEmpty else {
-                    writer.member(name, json: value.json)
-                    continue
-                }
-                writer.array(name) { list in
-                    list.object {
-                        $0.member("type", "text")
-                        $0.member("text", structured.jsonText)
-                    }
+            for (name, value) in result.members where name != "structuredContent" && (name != "content" || hasBlocks) {
+                writer.member(name, json: value.json)
+            }
+            guard !hasBlocks else { return }
+            writer.array("content") { list in
+                list.object {
+                    $0.member("type", "text")
+                    $0.member("text", structured.jsonText)
                 }
             }
         }

@@ -7,6 +7,9 @@ package struct SubscriptionFilter: Hashable, Sendable {
     /// Resources whose changes are to be told.
     package var uris: [String] = []
 
+    /// Resources that one filter may name; of a longer one this many and one more are kept.
+    package static let uriLimit = 1_000
+
     package init() {}
 
     /// - Returns: `nil` if the view is no filter.
@@ -19,9 +22,11 @@ package struct SubscriptionFilter: Hashable, Sendable {
             case "resourcesListChanged" where value.boolean == true: kinds.formUnion([.resources, .templates])
             case "resourceSubscriptions":
                 guard value.kind == .array else { return nil }
+                var seen: Set<String> = []
                 for element in value.elements {
                     guard let uri = element.string else { return nil }
-                    if !uris.contains(uri) { uris.append(uri) }
+                    if seen.insert(uri).inserted { uris.append(uri) }
+                    if uris.count > Self.uriLimit { break }
                 }
             default: break
             }
