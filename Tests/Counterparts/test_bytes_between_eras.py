@@ -5,6 +5,7 @@ import json
 import pytest
 
 import bench as tools
+import places
 from pairs import FORM, KEY, SAMPLE, Pair, able
 from validation import META, STATELESS
 
@@ -80,7 +81,7 @@ def test_of_a_call_and_its_result(bench, host, server):
 @HOSTS
 @ERAS
 @pytest.mark.parametrize("method, params, answer", [
-    ("sampling/createMessage", {**SAMPLE, "metadata": "ODD", "future": "ODD", "_meta": {"com.example/k": "ODD"}},
+    ("sampling/createMessage", {**SAMPLE, "metadata": {"k": 2**80}, "future": "ODD", "_meta": {"com.example/k": "ODD"}},
      {"role": "assistant", "content": {"type": "text", "text": "s", "_meta": {"com.example/k": "ODD"}}, "model": "m", "future": "ODD"}),
     ("elicitation/create", {**FORM, "future": "ODD", "_meta": {"com.example/k": "ODD", "traceparent": "00"}},
      {"action": "accept", "content": {"name": "n"}, "future": "ODD", "_meta": {"com.example/k": "ODD"}}),
@@ -105,10 +106,10 @@ def test_of_a_question_and_its_answer(bench, host, server, method, params, answe
     assert asked["params"].keys() == params.keys()
     final = pair.host.answer_line(id)
     assert text(answer).encode() in final, "the server tells what it was answered"
-    if host == server:
-        # Nobody stands between the two, but for the label.
-        expected = text({name: value for name, value in params.items() if name not in ("message", "_meta")})
-        assert expected[1:-1].encode() in line
+    # Every member that is nobody's but the server's, as it wrote it.
+    for name, value in params.items():
+        if name not in ("message", "_meta"):
+            assert text(value).encode() in line, name
 
 
 @HOSTS
@@ -124,7 +125,7 @@ def test_of_the_results_of_all_that_is_passed_on(bench, host, server, method, pa
     unknown = {"big": 2**80, "float": 1.0, "half": "\ud800", "none": None, "list": [{}]}
     result = {**member, "future": unknown, "_meta": {"com.example/k": unknown, META + "serverInfo": {"name": "theirs", "version": "1"}}}
     if server == OLD:
-        del result["_meta"][META + "serverInfo"]
+        del result["_meta"][META + "serverInfo"]  # it does not know of it
     raw, one = scripted(bench, host, server, answers={method: {"*": {"result": result}, "p": {"result": result}}})
     for member_of_prompts in ("prompts/list", "resources/list"):
         raw.ask(member_of_prompts)
@@ -135,7 +136,6 @@ def test_of_the_results_of_all_that_is_passed_on(bench, host, server, method, pa
     got = json.loads(line)["result"]
     info = got["_meta"].get(META + "serverInfo", {}).get("name")
     assert info == ("mcpagg" if host == STATELESS else None) and b"theirs" not in line
-    assert count(sent(one, f'"{method}"'.encode(), 0)) >= 0
     asked = [line for line in one.log.lines if line.startswith(b"> ") and f'"{method}"'.encode() in line]
     assert count(asked[-1]) == 2, "and towards the server"
 
@@ -256,14 +256,68 @@ def test_of_a_state_that_is_absent(bench):
     raw.answer(id)
 
 
+@pytest.mark.parametrize("text", ["half \ud800 left", "\x00\x1f\u2028 \"\\/", "[s] \U0001f600"])
+@HOSTS
+@ERAS
+def test_of_the_text_that_is_labelled(bench, host, server, text):
+    """The label stands in front of it, and nothing of it is lost."""
+    pair = Pair(bench, host, server)
+    asking = pair.begin_questions(("elicitation/create", {**FORM, "message": text}))
+    (asked,) = asking.asked()
+    assert asked.params["message"] == f"[{KEY}] {text}"
+    asking.reply((asked, {"action": "decline"}))
+    assert asking.entries() == [{"result": {"action": "decline"}}]
+
+
+@HOSTS
+@ERAS
+def test_of_names_with_half_a_character(bench, host, server):
+    """Member names are as free as texts are."""
+    bench.is_judged = False  # the SDKs refuse such names, though JSON has them
+    name = "com.example/\ud800"
+    raw, one = scripted(bench, host, server)
+    start = len(raw.out.lines)
+    id = raw.post("tools/call", {"name": "one__t", name: 1, "arguments": {name: 1}, "_meta": {name: 1}})
+    position, call = one.wait_for("tools/call")
+    assert call["params"][name] == call["params"]["arguments"][name] == call["params"]["_meta"][name] == 1
+    question = {**FORM, name: 1, "_meta": {name: 1}}
+    key, retried = "q", call
+    if server == STATELESS:
+        key = name
+        one.say({"id": call["id"], "result": {
+            "resultType": "input_required", "inputRequests": {key: {"method": "elicitation/create", "params": question}}, "requestState": name,
+        }})  # fmt: skip
+    else:
+        one.question(name, "elicitation/create", question)
+    if host == STATELESS:
+        result = raw.answer(id)["result"]
+        ((theirs, asked),) = result["inputRequests"].items()
+        params = asked["params"]
+        again = {"name": "one__t", name: 1, "arguments": {name: 1}, "inputResponses": {theirs: {"action": "decline", name: 1}}}
+        id = raw.post("tools/call", {**again, "requestState": result["requestState"]})
+    else:
+        _, asked = raw.question("elicitation/create", start)
+        params = asked["params"]
+        raw.reply(asked["id"], {"action": "decline", name: 1})
+    assert params[name] == params["_meta"][name] == 1
+    if server == STATELESS:
+        _, retried = one.wait_for("tools/call", position + 1)
+        assert retried["params"]["requestState"] == name
+        assert retried["params"]["inputResponses"] == {name: {"action": "decline", name: 1}}
+    else:
+        assert one.answer_to(name)["result"] == {"action": "decline", name: 1}
+    end = {"content": [], name: 1, "_meta": {name: 1}}
+    one.say({"id": retried["id"], "result": end | ({"resultType": "complete"} if server == STATELESS else {})})
+    result = raw.answer(id)["result"]
+    assert result[name] == result["_meta"][name] == 1
+
+
 def test_of_what_passes_two_mcpaggs(bench):
     """A server of the handshake era behind one that is behind another: the inner one's states are not the outer one's."""
     inner = bench.directory / "inner.json"
     server = bench.fake("s", "--features", "all", prefix="")
     inner.write_text(bench.config_text(server))
     bench.servers.remove(server)
-    import places
-
     bench.servers.append(tools.Server("inner", {"command": places.mcpagg(), "args": ["--config", str(inner)]}))
     config = bench.config()
     raw = bench.host(config, STATELESS, **able(STATELESS))
@@ -271,7 +325,7 @@ def test_of_what_passes_two_mcpaggs(bench):
     assert "inner__ask" in names
     call = {"name": "inner__ask", "arguments": {"questions": [{"method": "elicitation/create", "params": FORM}]}}
     result = raw.ask("tools/call", call)["result"]
-    assert result["resultType"] == "input_required"
+    assert result["resultType"] == "input_required", result
     ((key, asked),) = result["inputRequests"].items()
     assert asked["params"]["message"].endswith(FORM["message"]) and "inner" in asked["params"]["message"]
     responses = {key: {"action": "accept", "content": {"name": "n"}}}
