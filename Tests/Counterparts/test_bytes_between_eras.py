@@ -136,8 +136,7 @@ def test_of_the_results_of_all_that_is_passed_on(bench, host, server, method, pa
     got = json.loads(line)["result"]
     info = got["_meta"].get(META + "serverInfo", {}).get("name")
     assert info == ("mcpagg" if host == STATELESS else None) and b"theirs" not in line
-    asked = [line for line in one.log.lines if line.startswith(b"> ") and f'"{method}"'.encode() in line]
-    assert count(asked[-1]) == 2, "and towards the server"
+    assert count(sent(one, f'"{method}"'.encode())) == 2, "and towards the server"
 
 
 @HOSTS
