@@ -19,13 +19,14 @@ COUNTERPARTS := Tests/Counterparts
 MCP1 := .venv/mcp1
 MCP2 := .venv/mcp2
 
-.PHONY: help demo test unit-test counterpart-test release format format-check install clean system-packages
+.PHONY: fuzz help demo test unit-test counterpart-test release format format-check install clean system-packages
 
 help:
 	@echo 'make demo                  build, list the merged tools of two servers, make one call'
 	@echo 'make test                  all tests: unit tests, then the real counterparts (Python SDKs, servers from PyPI)'
 	@echo 'make unit-test             the Swift tests only'
 	@echo 'make counterpart-test      the counterparts only; T="-k progress" passes arguments to pytest'
+	@echo 'make fuzz SECONDS=600     damaged messages from both sides until the time is over; SEED=n repeats a run'
 	@echo 'make release               the release executables, in .build/release'
 	@echo 'make format, format-check  lay the sources out, or check that they are'
 	@echo 'make install PREFIX=DIR    the stripped release executable to DIR/bin ($(PREFIX))'
@@ -50,6 +51,11 @@ unit-test: system-packages
 counterpart-test: release $(MCP1)/.installed $(MCP2)/.installed
 	@$(MCP2)/bin/python $(COUNTERPARTS)/what_is_validated.py
 	$(MCP2)/bin/python -m pytest -c $(COUNTERPARTS)/pytest.ini $(COUNTERPARTS) $(T)
+
+SECONDS ?= 600
+
+fuzz: release
+	$(PYTHON) $(COUNTERPARTS)/fuzz/fuzzing.py .build/release/mcpagg --seconds $(SECONDS) $(if $(SEED),--seed $(SEED))
 
 release: system-packages
 	swift build $(RELEASE_FLAGS) --product fake-mcp-server

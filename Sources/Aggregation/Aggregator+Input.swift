@@ -37,7 +37,8 @@ extension Aggregator {
             host.answer(request, line: Composition.error(id: request.id, .internalError, text))
         }
         guard host.originals[request.id] != nil else { return refuse("this request has none in its revision") }
-        let entries = message.view(message.places[.inputRequests]).members
+        // Keys as they were written: what comes back stands under the same.
+        let entries = message.view(message.places[.inputRequests]).entries.map { (name: String(buffer: $0.key), value: $0.value) }
         let state = message.places[.requestState].isPresent ? message.slice(message.places[.requestState]) : nil
         guard !entries.isEmpty || state != nil else { return refuse("it asks for nothing") }
         guard entries.count <= Limits.questions else { return refuse("it asks for more than \(Limits.questions) things") }
@@ -49,7 +50,7 @@ extension Aggregator {
             let params = entry["params"]
             guard let method = entry["method"]?.string.flatMap(Method.init(rawValue:)), [.rootsList, .sample, .elicit].contains(method)
             else {
-                return refuse("'\(key)' is no request that a host could answer")
+                return refuse("\(key) is no request that a host could answer")
             }
             guard host.machine.capabilities.allows(method, params: params) else {
                 return refuse("the host does not support '\(method.rawValue)' of this kind")

@@ -15,7 +15,7 @@ package struct EraBridge: Sendable {
 
     /// What a stateless server has asked for, and gets with the next try of the same request.
     package struct Input: Sendable {
-        /// By the server's keys, JSON text.
+        /// By the server's keys: both JSON text.
         package var responses: [(key: String, result: ByteBuffer)]
         /// The server's state, as it wrote it: JSON text.
         package var state: ByteBuffer?
@@ -73,7 +73,9 @@ package struct EraBridge: Sendable {
     private static func members(_ input: Input) -> String {
         var members: [String] = []
         if !input.responses.isEmpty {
-            let responses = JSONWriter.object { writer in for (key, result) in input.responses { writer.member(key, json: result) } }
+            let responses = JSONWriter.object { writer in
+                for (key, result) in input.responses { writer.member(key: ByteBuffer(string: key), json: result) }
+            }
             members.append("\"inputResponses\":" + String(buffer: responses))
         }
         if let state = input.state { members.append("\"requestState\":" + String(buffer: state)) }
@@ -137,16 +139,17 @@ package struct EraBridge: Sendable {
     /// What a stateless server asks for, with its name to it.
     private func labelled(_ requests: JSONView, _ label: String) -> ByteBuffer {
         JSONWriter.object { entries in
-            for (key, entry) in requests.members {
+            for (key, _, entry) in requests.entries {
                 guard let method = entry["method"]?.string.flatMap(Method.init(rawValue:)), let params = entry["params"] else {
-                    entries.member(key, json: entry.json)
+                    entries.member(key: key, json: entry.json)
                     continue
                 }
-                entries.object(key) { writer in
-                    for (name, value) in entry.members {
-                        writer.member(name, json: name == "params" ? Self.labelled(params, of: method, label) : value.json)
+                let labelled = JSONWriter.object { writer in
+                    for (key, name, value) in entry.entries {
+                        writer.member(key: key, json: name == "params" ? Self.labelled(params, of: method, label) : value.json)
                     }
                 }
+                entries.member(key: key, json: labelled)
             }
         }
     }

@@ -146,7 +146,7 @@ struct EraBridgeRequestTests {
         ] as [([(String, String)], String?, String)])
     func input(responses: [(String, String)], state: String?, members: String) throws {
         let input = EraBridge.Input(
-            responses: responses.map { (key: $0.0, result: ByteBuffer(string: $0.1)) }, state: state.map { ByteBuffer(string: $0) })
+            responses: responses.map { (key: JSONString.encoded($0.0), result: ByteBuffer(string: $0.1)) }, state: state.map { ByteBuffer(string: $0) })
         #expect(
             try sent(#"{"name":"a"}"#, from: .handshake, to: .stateless, input: input)
                 == #"{\#(members)"_meta":{\#(ourEnvelope)},"name":"own"}"#)
@@ -158,7 +158,7 @@ struct EraBridgeRequestTests {
 
     @Test("of the handshake era have no answers and no state of their own for a stateless server, which would take them for its own")
     func ownInput() throws {
-        let input = EraBridge.Input(responses: [(key: "q", result: ByteBuffer(string: "{}"))], state: ByteBuffer(string: "1"))
+        let input = EraBridge.Input(responses: [(key: "\"q\"", result: ByteBuffer(string: "{}"))], state: ByteBuffer(string: "1"))
         for params in [
             #"{"requestState":"x","name":"a","inputResponses":{}}"#, #"{"inputResponses":7,"requestState":"x","name":"a"}"#,
             #"{"name":"a","inputResponses":{},"requestState":null}"#,
