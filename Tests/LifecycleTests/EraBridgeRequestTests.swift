@@ -146,7 +146,8 @@ struct EraBridgeRequestTests {
         ] as [([(String, String)], String?, String)])
     func input(responses: [(String, String)], state: String?, members: String) throws {
         let input = EraBridge.Input(
-            responses: responses.map { (key: JSONString.encoded($0.0), result: ByteBuffer(string: $0.1)) }, state: state.map { ByteBuffer(string: $0) })
+            responses: responses.map { (key: JSONString.encoded($0.0), result: ByteBuffer(string: $0.1)) },
+            state: state.map { ByteBuffer(string: $0) })
         #expect(
             try sent(#"{"name":"a"}"#, from: .handshake, to: .stateless, input: input)
                 == #"{\#(members)"_meta":{\#(ourEnvelope)},"name":"own"}"#)
