@@ -138,18 +138,19 @@ struct DownstreamProbeTests {
         return told == "nothing" ? .nothing : nil
     }
 
-    @Test("is asked with an envelope that declares nothing; what follows goes on in that era")
+    @Test("is asked with an envelope that declares what hosts can do; what follows goes on in that era")
     func transcript() throws {
         var capabilities = ClientCapabilities()
         capabilities.roots = true
+        let envelope = ourEnvelope.replacing(#"clientCapabilities":{}"#, with: #"clientCapabilities":{"roots":{}}"#)
         var conversation = Conversation(level: .info)
         let probe = try conversation.sent(conversation.machine.opened(capabilities, era: .preferring(.stateless)))
-        #expect(probe == #"{"jsonrpc":"2.0","id":\#(conversation.lastID),"method":"server/discover","params":{"_meta":{\#(ourEnvelope)}}}"#)
+        #expect(probe == #"{"jsonrpc":"2.0","id":\#(conversation.lastID),"method":"server/discover","params":{"_meta":{\#(envelope)}}}"#)
         let told = try conversation.answer(
             #"{"supportedVersions":["2026-07-28"],"capabilities":{"tools":{},"logging":{}},"instructions":"be kind","#
                 + #""_meta":{"io.modelcontextprotocol/serverInfo":{"name":"s","version":"9"}}}"#)
         #expect(
-            told == #"send [{"jsonrpc":"2.0","id":\#(conversation.lastID),"method":"tools/list","params":{"_meta":{\#(ourEnvelope)}}}]"#)
+            told == #"send [{"jsonrpc":"2.0","id":\#(conversation.lastID),"method":"tools/list","params":{"_meta":{\#(envelope)}}}]"#)
         var offered = ServerCapabilities()
         (offered.tools, offered.logging) = (true, true)
         #expect(
@@ -159,7 +160,7 @@ struct DownstreamProbeTests {
         let more = try conversation.answer(#"{"tools":[],"nextCursor":"","ttlMs":5,"cacheScope":"public"}"#)
         #expect(
             more
-                == #"send [{"jsonrpc":"2.0","id":\#(conversation.lastID),"method":"tools/list","params":{"cursor":"","_meta":{\#(ourEnvelope)}}}]"#
+                == #"send [{"jsonrpc":"2.0","id":\#(conversation.lastID),"method":"tools/list","params":{"cursor":"","_meta":{\#(envelope)}}}]"#
         )
         // No level is set there: each request says which it wants.
         #expect(try conversation.answer(#"{"tools":[],"ttlMs":3,"cacheScope":"public"}"#) == "tools [] send []")
