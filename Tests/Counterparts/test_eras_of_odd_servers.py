@@ -293,8 +293,7 @@ def test_views_and_the_extension_that_shows_them_pass(bench, host, server):
     assert content["uri"] == view and content["text"].startswith("<!doctype html>") and content["_meta"]["ui"] == {"prefersBorder": True}
     raw.call(f"{KEY}__view")
     if server == STATELESS:
-        asked = [m for m in map(tools.parsed, one.received.lines) if m.get("method") == "tools/call"]
-        declared = asked[0]["params"]["_meta"][META + "clientCapabilities"]
+        declared = one.wait_for("tools/call")[1]["params"]["_meta"][META + "clientCapabilities"]
     else:
         declared = one.wait_for("initialize")[1]["params"]["capabilities"]
     assert declared["extensions"] == {ui: settings}
