@@ -22,6 +22,10 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
         // Launches children: descriptors closed, signals reset, own process group, exit observed without SIGCHLD.
         .package(url: "https://github.com/swiftlang/swift-subprocess", from: "1.0.2", traits: []),
+        // HTTP: pooled connections, TLS, proxies.
+        .package(url: "https://github.com/swift-server/async-http-client", from: "1.37.0"),
+        // What the certificates of an HTTP server are checked against.
+        .package(url: "https://github.com/apple/swift-nio-ssl", from: "2.37.6"),
         // Paths and descriptors in the form swift-subprocess takes them.
         .package(url: "https://github.com/apple/swift-system", from: "1.8.1"),
         // Commands, options, help and completion scripts.
@@ -97,9 +101,13 @@ let package = Package(
         .target(
             name: "Transports",
             dependencies: [
-                "JSONRPC",
+                "JSONRPC", "MCPProtocol", "Resilience",
+                .product(name: "AsyncHTTPClient", package: "async-http-client"),
+                .product(name: "DequeModule", package: "swift-collections"),
                 .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOHTTP1", package: "swift-nio"),
                 .product(name: "NIOPosix", package: "swift-nio"),
+                .product(name: "NIOSSL", package: "swift-nio-ssl"),
                 .product(name: "Subprocess", package: "swift-subprocess"),
                 .product(name: "SystemPackage", package: "swift-system"),
             ],

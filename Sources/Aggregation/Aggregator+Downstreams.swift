@@ -25,22 +25,27 @@ extension Aggregator {
     // MARK: Launch
 
     func launch(_ downstream: Downstream) {
-        guard ending == nil, downstream.child == nil else { return }
+        guard ending == nil, downstream.connection == nil else { return }
         guard downstream.life.launch() else { return }
         if let problem = downstream.config.unusable {
             let subject = "server '\(downstream.key)' "
             let cause = problem.message.hasPrefix(subject) ? "it " + problem.message.dropFirst(subject.count) : problem.message
             return giveUp(downstream, cause: cause, hint: problem.hint)
         }
-        guard case .command(let command) = downstream.config.endpoint else {
-            return giveUp(downstream, cause: "it is an HTTP server, and this version launches commands only", hint: nil)
-        }
         downstream.launches += 1
+        downstream.isLost = false
         downstream.launchedAt = now
         downstream.startTime = nil
         downstream.errorOutput = ErrorOutputRing()
         downstream.noise = Downstream.Noise()
         downstream.machine = DownstreamProtocol(identity: identity, level: wantedLevel)
+        switch downstream.config.endpoint {
+        case .command(let command): launch(downstream, command)
+        case .http(let endpoint): connect(downstream, endpoint)
+        }
+    }
+
+    private func launch(_ downstream: Downstream, _ command: Command) {
         let delegate = DownstreamDelegate(aggregator: self, downstream: downstream.id, launch: downstream.launches)
         let process = ChildProcess.launch(
             self.command(command), on: eventLoop, pending: pending, delegate: delegate, lineLimit: Limits.messageLength)
@@ -53,13 +58,13 @@ extension Aggregator {
 
     /// Sends `initialize` or `server/discover`, as soon as it is known what hosts can do for servers, which is said in the first,
     /// once, and which era they prefer.
-    private func shakeHands(with downstream: Downstream) {
+    func shakeHands(with downstream: Downstream) {
         guard let clientCapabilities, let line = downstream.machine.opened(clientCapabilities, era: eraChoice(for: downstream)) else {
             return
         }
         if downstream.machine.phase == .discovering { set(.probe(downstream.id), after: Limits.probeWait) }
         downstream.wasToldOfRootsChanges = clientCapabilities.rootsListChanged
-        downstream.child?.process.connection.send(line: line)
+        downstream.connection?.send(line: line)
     }
 
     private func eraChoice(for downstream: Downstream) -> DownstreamProtocol.EraChoice {
@@ -67,17 +72,17 @@ extension Aggregator {
         case .handshake: .only(.handshake)
         case .stateless: .only(.stateless)
         // A server that speaks both is spoken to as the host speaks to us: between the eras something is always lost.
-        case .auto: downstream.endedWhenProbed ? .only(.handshake) : .preferring(preferredEra)
+        case .auto: downstream.endedWhenProbed ? .only(.handshake) : .preferring(rememberedEra(of: downstream) ?? preferredEra)
         }
     }
 
     /// It does not answer what it was asked about its era.
     func probeTimedOut(_ downstream: Downstream) {
         // It may have answered: we do not read it, because a host does not read us.
-        guard downstream.child?.process.connection.isReading != false else { return set(.probe(downstream.id), after: Limits.probeWait) }
+        guard downstream.connection?.isReading != false else { return set(.probe(downstream.id), after: Limits.probeWait) }
         guard let line = downstream.machine.discoveryTimedOut() else { return }
         debug("server '\(downstream.key)': did not answer 'server/discover'")
-        downstream.child?.process.connection.send(line: line)
+        downstream.connection?.send(line: line)
     }
 
     /// The first host said what it can do, or none does in time. A host that comes later than that is still learned of: servers
@@ -88,7 +93,7 @@ extension Aggregator {
         preferredEra = era
         areCapabilitiesAssumed = isAssumed
         cancel(.hostWait)
-        for downstream in downstreams.values where downstream.child != nil { shakeHands(with: downstream) }
+        for downstream in downstreams.values where downstream.connection != nil { shakeHands(with: downstream) }
     }
 
     private func command(_ command: Command) -> ChildProcess.Command {
@@ -121,7 +126,7 @@ extension Aggregator {
     }
 
     /// Nothing can be tried before the person changes something.
-    private func giveUp(_ downstream: Downstream, cause: String, hint: String?) {
+    func giveUp(_ downstream: Downstream, cause: String, hint: String?) {
         downstream.life.failedForGood()
         fail(downstream, cause: cause, hint: hint)
         isOver(downstream)
@@ -130,11 +135,12 @@ extension Aggregator {
     func startupTimedOut(_ downstream: Downstream) {
         guard case .starting = downstream.life.state else { return }
         // It may have answered long ago: we do not read it, because a host does not read us.
-        guard downstream.child?.process.connection.isReading != false else {
+        guard downstream.connection?.isReading != false else {
             return set(.startup(downstream.id), after: downstream.config.startupTimeout)
         }
         let what =
             switch downstream.machine.phase {
+            case .idle where downstream.remote != nil: "could not be asked"
             case .initializing: "did not answer 'initialize'"
             case .discovering: "did not answer 'server/discover'"
             case .idle, .listing, .ready: "did not list what it offers"
@@ -150,22 +156,26 @@ extension Aggregator {
     func received(_ line: LineFraming.Line, from downstream: Downstream) {
         switch line {
         case .oversized(let line): unreadable(line.error(limit: Limits.messageLength), text: nil, from: downstream)
-        case .complete(let bytes):
-            switch Incoming(scanning: bytes) {
-            case .message(let message): received(message, from: downstream)
-            case .batch(let elements):
-                for element in elements {
-                    switch element {
-                    case .success(let message): received(message, from: downstream)
-                    case .failure(let error): unreadable(error, text: bytes, from: downstream)
-                    }
-                }
-            case .unreadable(let error): unreadable(error, text: bytes, from: downstream)
-            }
+        case .complete(let bytes): received(bytes, from: downstream)
         }
     }
 
-    private func received(_ message: Message, from downstream: Downstream) {
+    /// - Parameter request: our id of the request on whose stream it came; `nil` if the transport does not tell.
+    func received(_ bytes: ByteBuffer, from downstream: Downstream, on request: Int? = nil) {
+        switch Incoming(scanning: bytes) {
+        case .message(let message): received(message, from: downstream, on: request)
+        case .batch(let elements):
+            for element in elements {
+                switch element {
+                case .success(let message): received(message, from: downstream, on: request)
+                case .failure(let error): unreadable(error, text: bytes, from: downstream)
+                }
+            }
+        case .unreadable(let error): unreadable(error, text: bytes, from: downstream)
+        }
+    }
+
+    private func received(_ message: Message, from downstream: Downstream, on request: Int?) {
         switch downstream.machine.received(message, now: now) {
         case .answer(let forwarded):
             forwardAnswer(message, of: downstream, to: forwarded)
@@ -180,7 +190,9 @@ extension Aggregator {
         case .taskStatus: forwardTaskStatus(message, of: downstream)
         case .lateProgress(let id): forwardTaskProgress(message, id, of: downstream)
         case .taskAsks(let id, let requests): taskAsks(id, requests, of: downstream)
-        case .ask(let id, let method): ask(message, id, method, of: downstream)
+        case .ask(let id, let method):
+            let cause = request.flatMap { id in downstream.machine.forwarded(id).map { (id: id, request: $0) } }
+            ask(message, id, method, of: downstream, cause: cause)
         case .withdraw(let id): withdraw(id, message, of: downstream)
         case .notify(.resourcesUpdated): forwardResourceUpdated(message, of: downstream)
         case .notify: forwardElicitationComplete(message, of: downstream)
@@ -189,8 +201,9 @@ extension Aggregator {
     }
 
     /// Does what concerns the server alone, whatever message led to it.
-    private func perform(_ action: DownstreamProtocol.Action, of downstream: Downstream) {
-        guard let connection = downstream.child?.process.connection else { return }
+    func perform(_ action: DownstreamProtocol.Action, of downstream: Downstream) {
+        guard let connection = downstream.connection else { return }
+        downstream.remote?.server.revision = downstream.machine.introduction?.revision
         switch action {
         case .taskGoesOn(let id, let pause, let lines):
             for line in lines { connection.send(line: line) }
@@ -209,6 +222,7 @@ extension Aggregator {
             report(.warning, "server '\(downstream.key)': \(reason)")
             expectRelist(of: downstream)
         case .unusable(let reason):
+            if connectAsLegacy(downstream) { return }
             lose(downstream, cause: reason, hint: nil)
             beginTeardown(of: downstream)
         case .misaddressed(let forwarded):
@@ -278,6 +292,7 @@ extension Aggregator {
     }
 
     private func take(_ features: [JSONView], _ kind: FeatureKind, of downstream: Downstream) {
+        let features = kind == .tools ? withKnownHeaders(features, of: downstream) : features
         var definitions: [FeatureDefinition] = []
         var defects: [FeatureDefinition.Defect] = []
         for feature in features {
@@ -308,7 +323,7 @@ extension Aggregator {
         let lines = downstream.machine.relist(now: now)
         // Without room for a request there is no use in trying at once: the next answer of its makes some.
         guard !lines.isEmpty else { return }
-        for line in lines { downstream.child?.process.connection.send(line: line) }
+        for line in lines { downstream.connection?.send(line: line) }
         expectExpiry(of: downstream, within: DownstreamProtocol.listTimeout)
         // Another list may be due later.
         expectRelist(of: downstream)
@@ -323,6 +338,7 @@ extension Aggregator {
         downstream.startTime = time
         let revision = downstream.machine.introduction?.revision.rawValue ?? "?"
         let tools = downstream.features[.tools]?.count ?? 0
+        rememberConnection(of: downstream)
         report(.info, "server '\(downstream.key)': ready after \(time.text) (MCP \(revision), lists \(tools) tools)")
         restoreSubscriptions(of: downstream)
         settled(downstream)
@@ -412,9 +428,9 @@ extension Aggregator {
     }
 
     /// The connection is of no use any more: what waits for it is answered, and a restart is planned. Once per launch.
-    private func lose(_ downstream: Downstream, cause: String, hint: String?) {
-        guard downstream.child?.isLost != true else { return }
-        downstream.child?.isLost = true
+    func lose(_ downstream: Downstream, cause: String, hint: String?, isFinal: Bool = false) {
+        guard !downstream.isLost else { return }
+        downstream.isLost = true
         for timer in [Timer.startup(downstream.id), .probe(downstream.id), .listenAgain(downstream.id)] { cancel(timer) }
         withdrawQuestions(of: downstream, reason: "the server that asked has ended")
         downstream.earlyQuestions = []
@@ -426,9 +442,9 @@ extension Aggregator {
         let lost = downstream.machine.closed()
         if downstream.life.state != .stopped {
             let delay = downstream.life.lost(now: now, using: &random)
-            if !options.restartsServers { downstream.life.failedForGood() }
+            if isFinal || !options.restartsServers { downstream.life.failedForGood() }
             fail(downstream, cause: cause, hint: hint)
-            if let delay, options.restartsServers { set(.restart(downstream.id), after: delay) }
+            if let delay, options.restartsServers, !isFinal { set(.restart(downstream.id), after: delay) }
         }
         let cause = ending == nil ? cause : "mcpagg is ending, and ended it"
         for forwarded in lost {
@@ -471,6 +487,7 @@ extension Aggregator {
     // MARK: Ending a child
 
     func beginTeardown(of downstream: Downstream, pace: Teardown.Pace = .patient) {
+        if let remote = downstream.remote { return remote.server.end() }
         guard downstream.child != nil else { return isOver(downstream) }
         if downstream.child?.teardown == nil {
             downstream.child?.teardown = Teardown(pace: pace)

@@ -79,6 +79,8 @@ package actor Aggregator {
     var redact = Redaction()
     /// Of all configs so far.
     var secrets: Set<String> = []
+    /// Of headers that were fetched, by server: the latest and those before.
+    var fetchedSecrets: [String: [[String]]] = [:]
 
     var hosts: [HostConnectionID: HostConnection] = [:]
     var hostCount = 0
@@ -117,6 +119,8 @@ package actor Aggregator {
     var pendingSubscribes: [(request: HostRequest, uri: String, downstream: DownstreamID)] = []
     /// Stateless servers that are to tell of something else than they were asked to: asked at the end of the turn.
     var changedListens: Set<DownstreamID> = []
+    /// What was found out about servers behind URLs, by URL.
+    var knownRemotes: [String: KnownRemote] = [:]
     var timers: [Timer: Scheduled<Void>] = [:]
     /// Looks after the config file.
     var watcher: FileWatcher?
@@ -143,6 +147,8 @@ package actor Aggregator {
     enum Timer: Hashable, Sendable {
         /// The handshake takes too long.
         case startup(DownstreamID)
+        /// What a program printed for it is too old.
+        case headers(DownstreamID)
         case restart(DownstreamID)
         /// Next step of ending a child.
         case teardown(DownstreamID)
@@ -213,6 +219,7 @@ package actor Aggregator {
     private func fired(_ timer: Timer) {
         switch timer {
         case .startup(let id): if let downstream = downstreams[id] { startupTimedOut(downstream) }
+        case .headers(let id): if let downstream = downstreams[id] { headersExpired(downstream) }
         case .restart(let id): if let downstream = downstreams[id] { launch(downstream) }
         case .teardown(let id): if let downstream = downstreams[id] { continueTeardown(of: downstream) }
         case .childEnd(let id): if let downstream = downstreams[id] { childEndIsDue(downstream) }

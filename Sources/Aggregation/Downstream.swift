@@ -17,6 +17,13 @@ final class Downstream {
     var machine: DownstreamProtocol
     /// What runs now, or is being ended; `nil` between two launches.
     var child: Child?
+    /// The same for a server behind a URL.
+    var remote: Remote?
+    /// What it is sent goes here; `nil` between two launches.
+    var connection: (any ServerConnection)? { child?.process.connection ?? remote?.server }
+    /// The connection is of no use any more: that has been dealt with, calls are answered, and a restart is planned.
+    var isLost = false
+    var isConnected: Bool { connection != nil && !isLost }
     var launches = 0
     /// What it offers, from the last lists that could be read. Kept while it restarts.
     var features: [FeatureKind: [FeatureDefinition]] = [:]
@@ -75,11 +82,19 @@ final class Downstream {
         var exitStatus: ExitStatus?
         var isInputClosed = false
         var isErrorOutputClosed = false
-        /// Its end has been dealt with: calls answered, restart planned.
-        var isLost = false
 
         /// Its last words, on either pipe, have been read.
         var isOver: Bool { exitStatus != nil && isInputClosed && isErrorOutputClosed }
+    }
+
+    /// A server behind a URL.
+    struct Remote {
+        var server: RemoteServer
+        var access: RemoteAccess
+        /// It refuses `initialize` as servers of the oldest transport do.
+        var mayBeLegacy = false
+        /// Arguments that are repeated in headers, by the tools' names.
+        var parameters: [String: [HeaderParameter]] = [:]
     }
 
     /// Why it is not running.
@@ -87,6 +102,8 @@ final class Downstream {
         var cause: String
         var hint: String?
         var at: Instant
+        /// The person has to log in.
+        var isAuthorization = false
     }
 
     /// Lines on its standard output that are no messages.

@@ -166,6 +166,31 @@ package struct DownstreamProtocol: Sendable {
         requests[id] = .forwarded(request, deadline: request.deadline(from: now))
     }
 
+    /// Whether an answer to the request with this id of ours is still waited for.
+    package func isInFlight(_ id: Int) -> Bool { requests[id] != nil }
+
+    /// The method of a request of ours that is in flight.
+    package func isOpening(_ id: Int) -> Bool {
+        switch requests[id] {
+        case .initialize, .discover: true
+        case .listen, .list, .own, .task, .forwarded, nil: false
+        }
+    }
+
+    /// The request that is in flight under this id.
+    package func forwarded(_ id: Int) -> ForwardedRequest? {
+        if case .forwarded(let request, _) = requests[id] { request } else { nil }
+    }
+
+    /// How long a request may still wait for its answer; `nil` if only the start-up time bounds it.
+    package func timeLeft(_ id: Int, now: Instant) -> Duration? {
+        switch requests[id] {
+        case .forwarded(_, let deadline), .list(_, let deadline), .own(_, let deadline): now.duration(to: deadline)
+        case .task(_, _, let deadline): deadline.map { now.duration(to: $0) }
+        case .initialize, .discover, .listen, nil: nil
+        }
+    }
+
     /// A request to subscribe to this resource was sent and is not answered.
     package func isSubscribing(to uri: String) -> Bool {
         requests.entries.contains { waiting in
@@ -259,6 +284,29 @@ package struct DownstreamProtocol: Sendable {
             return .answer(request)
         case .list(let kind, _): return giveUp(kind, again: false, "its answer to '\(kind.listMethod.rawValue)' is \(why)", now: now)
         case .own: return .ignore(why)
+        }
+    }
+
+    /// A request was sent and will not be answered: the transport says so, for this request alone.
+    /// - Parameter why: what the server did, as in "server 'x' is down: …".
+    package mutating func requestFailed(_ id: Int, why: String, now: Instant) -> Action {
+        clock = max(clock, now)
+        switch requests.remove(id) {
+        case .forwarded(let request, _): return .answer(request)
+        case .initialize: return initializeFailed("to 'initialize' \(why)", tryAgain: discoveries == 0)
+        case .discover: return discoveryFailed("to 'server/discover' \(why)")
+        case .listen:
+            // Lost, not refused: asked again, it may well tell of changes.
+            return listenEnded(id, refusal: nil)
+        case .task(let call, let method, _):
+            guard case .forwarded(let request, _) = requests[call], let task = request.task else { return .ignore(why) }
+            // Another look may tell more; the result alone is not asked for twice.
+            guard method == .tasksResult else { return .taskGoesOn(call, pause: task.pause, then: []) }
+            _ = requests.remove(call)
+            return .answer(request)
+        case .list(let kind, _): return giveUp(kind, again: phase == .ready, why, now: now)
+        case .own(let method, _): return .ignore("'\(method.rawValue)' failed: \(why)")
+        case nil: return .ignore(why)
         }
     }
 

@@ -1,0 +1,363 @@
+package import AsyncHTTPClient
+import DequeModule
+package import JSONRPC
+package import MCPProtocol
+package import NIOCore
+import NIOHTTP1
+import Resilience
+
+/// What a server behind a URL tells its owner. Every call comes on the event loop.
+package protocol RemoteDelegate: Sendable {
+    /// A message, or a batch of them.
+    /// - Parameters:
+    ///   - request: our id of the request on whose stream it came.
+    ///   - status: of the HTTP answer.
+    func received(_ body: ByteBuffer, on request: Int?, status: Int)
+    /// All messages of one read have been handed over.
+    func readCompleted()
+    /// Whether an answer to this request is still waited for.
+    func isInFlight(_ request: Int) -> Bool
+    /// A request got no answer, and gets none unless it is sent again.
+    /// - Parameter attempt: counted from 1.
+    func failed(_ request: Int, _ failure: HTTPFailure, attempt: Int) -> RemoteServer.Decision
+    /// Nothing is sent before ``RemoteServer/authorize(_:)`` or ``RemoteServer/refuse(_:)`` is called.
+    /// - Parameter challenges: the values of `WWW-Authenticate`.
+    func unauthorized(status: Int, challenges: [String])
+    /// The server has forgotten our session: a new one is to be begun. What was refused for that is sent again in it.
+    func sessionLost()
+    /// The connection is over, and nothing more is received; only where one stream carries all messages.
+    func lost(_ failure: HTTPFailure)
+    /// What it is of no use to tell anybody but a person who looks for a fault.
+    func noted(_ text: String)
+    /// All that ``RemoteServer/end()`` had to do is done.
+    func ended()
+}
+
+/// A downstream server behind a URL (MCP 2024-11-05 to 2026-07-28, basic/transports).
+///
+/// Belongs to the event loop. It knows headers, streams and sessions, and what of the messages they depend on; what a message means
+/// it leaves to its owner.
+package final class RemoteServer: ServerConnection, PendingWriter {
+    /// How messages travel.
+    package enum Wire: Hashable, Sendable {
+        /// Each in a `POST` of its own (MCP 2025-03-26 and later).
+        case streamable
+        /// All of the server's on one stream (MCP 2024-11-05).
+        case legacy
+    }
+
+    /// What is to become of a request that failed.
+    package enum Decision: Hashable, Sendable {
+        case giveUp
+        case again(after: Duration)
+    }
+
+    let target: HTTPTarget
+    package let wire: Wire
+    let client: HTTPClient
+    let eventLoop: any EventLoop
+    let delegate: any RemoteDelegate
+    private let pending: PendingWrites
+    var random: any RandomNumberGenerator
+    let messageLimit: Int
+
+    /// What was agreed on in `initialize`, for the header of all later requests; `nil` before. Stateless requests name theirs themselves.
+    package var revision: Revision?
+    /// What the server calls our session. Secret.
+    var sessionID: String?
+    var session = Session.open
+    /// From the config, and for authorization; `nil` until they are known.
+    var headers: HTTPHeaders?
+    /// How often ``headers`` changed.
+    var credentials = 0
+
+    /// What is to be sent.
+    var outbox: Deque<Post> = []
+    /// Sent, and neither answered nor failed.
+    var posts: [ObjectIdentifier: Post] = [:]
+    /// What was refused for want of authorization, or of a session.
+    var held: [Post] = []
+    /// The stream of what belongs to no request; the only one of the legacy wire.
+    var listening: Listening?
+    /// Where messages go on the legacy wire.
+    var endpoint: HTTPTarget?
+    var isEnded = false
+    private var isLingering = false
+    /// Whether the outbox is to be looked through at the end of the turn.
+    private var isExpectingFlush = false
+
+    package private(set) var isReading = true
+    private var readers: [EventLoopPromise<Void>] = []
+
+    // For people.
+    package internal(set) var sessionsOpened = 0
+    package internal(set) var requestsSent = 0
+
+    /// Whether requests may be sent.
+    enum Session {
+        case open
+        /// Only what begins a session.
+        case beginning
+        /// The server has to accept `notifications/initialized` first.
+        case announcing
+    }
+
+    package init(
+        _ target: HTTPTarget, wire: Wire, client: HTTPClient, on eventLoop: any EventLoop, pending: PendingWrites,
+        delegate: any RemoteDelegate, random: any RandomNumberGenerator, messageLimit: Int = LineFraming.defaultLimit
+    ) {
+        self.target = target
+        self.wire = wire
+        self.client = client
+        self.eventLoop = eventLoop
+        self.pending = pending
+        self.delegate = delegate
+        self.random = random
+        self.messageLimit = messageLimit
+    }
+
+    // MARK: Sending
+
+    package func send(line: ByteBuffer) {
+        guard let message = try? Message(scanning: line) else { return }
+        send(line, message, OutgoingRequest(message))
+    }
+
+    package func send(_ splice: Splice) { send(line: splice.bytes) }
+
+    package func send(_ splice: Splice, as request: OutgoingRequest) { enqueue(Post(self, splice.bytes, request: request)) }
+
+    private func send(_ line: ByteBuffer, _ message: Message, _ request: OutgoingRequest?) {
+        guard request == nil else {
+            switch message.method {
+            case .initialize: beginSession()
+            default: break
+            }
+            return enqueue(Post(self, line, request: request))
+        }
+        if message.method == .cancelled {
+            let id = message.integer(message.places[.requestID])
+            // What was never sent needs no cancellation; in the stateless era closing the stream is one.
+            if let id, stop(id, isStateless: revision?.era == .stateless) { return }
+        }
+        enqueue(Post(self, line, request: nil, notification: message.kind == .notification ? message.methodName : nil, cancels: message))
+    }
+
+    /// Whatever the server called our session, this is the beginning of another; and it is asked nothing else meanwhile.
+    private func beginSession() {
+        sessionID = nil
+        revision = nil
+        session = .beginning
+        // It may be slow to answer what it was asked about its era: that is of no interest any more.
+        for post in Array(posts.values) where post.request?.method == Method.discover.rawValue { finish(post) }
+        guard wire == .streamable else { return }
+        listening?.stop()
+        listening = nil
+    }
+
+    private func enqueue(_ post: Post) {
+        guard !isEnded else { return }
+        if post.isFirst { outbox.prepend(post) } else { outbox.append(post) }
+        expectFlush()
+    }
+
+    func expectFlush() {
+        guard !isExpectingFlush else { return }
+        isExpectingFlush = true
+        pending.expect(self)
+    }
+
+    /// Sends what may be sent now.
+    package func flush() {
+        isExpectingFlush = false
+        guard !isEnded, let headers else { return }
+        guard wire == .streamable || endpoint != nil else { return }
+        var kept: Deque<Post> = []
+        var room = HTTPLimits.requestsInFlight - posts.values.reduce(0) { $1.countsAsRequest ? $0 + 1 : $0 }
+        while let post = outbox.popFirst() {
+            guard mayPass(post), !post.countsAsRequest || room > 0 else {
+                kept.append(post)
+                continue
+            }
+            if post.countsAsRequest { room -= 1 }
+            if post.notification == Method.initialized.rawValue { session = .announcing }
+            posts[ObjectIdentifier(post)] = post
+            post.send(headers)
+        }
+        outbox = kept
+    }
+
+    private func mayPass(_ post: Post) -> Bool {
+        switch session {
+        case .open: true
+        case .beginning: post.isFirst
+        case .announcing: false
+        }
+    }
+
+    package var backlog: Int { outbox.reduce(0) { $0 + $1.body.readableBytes } }
+
+    /// - Returns: whether that is all there is to do.
+    private func stop(_ id: Int, isStateless: Bool) -> Bool {
+        if let index = outbox.firstIndex(where: { $0.request?.id == id }) {
+            outbox.remove(at: index)
+            return true
+        }
+        if let index = held.firstIndex(where: { $0.request?.id == id }) {
+            held.remove(at: index)
+            return true
+        }
+        guard let post = posts.values.first(where: { $0.request?.id == id }) else { return isStateless }
+        guard isStateless || post.request?.envelopeRevision != nil else {
+            if post.isWaiting {
+                finish(post)
+                return true
+            }
+            return false
+        }
+        finish(post)
+        return true
+    }
+
+    /// A post is over: another one may have its place.
+    func finish(_ post: Post) {
+        post.stop()
+        posts[ObjectIdentifier(post)] = nil
+        if !outbox.isEmpty { expectFlush() }
+    }
+
+    /// Closes streams that servers leave open though all is said.
+    func expectEnd(of post: Post) {
+        post.isOver = true
+        guard !isLingering else { return }
+        isLingering = true
+        eventLoop.assumeIsolated().scheduleTask(in: .nanoseconds(HTTPLimits.lingerWait.clampedNanoseconds)) {
+            self.isLingering = false
+            for post in Array(self.posts.values) where post.isOver {
+                if post.hasLingered { self.finish(post) } else { self.linger(post) }
+            }
+            self.pending.flush()
+        }
+    }
+
+    private func linger(_ post: Post) {
+        post.hasLingered = true
+        expectEnd(of: post)
+    }
+
+    // MARK: Authorization
+
+    /// From now on requests carry these headers. What was refused is sent again.
+    package func authorize(_ headers: [(name: String, value: String)]) {
+        self.headers = HTTPHeaders(headers.map { ($0.name, $0.value) })
+        credentials += 1
+        sendHeld()
+        if wire == .legacy, listening == nil { listen() }
+        listening?.authorized()
+        expectFlush()
+    }
+
+    /// There is no authorization: what was refused fails.
+    package func refuse(_ failure: HTTPFailure) {
+        let refused = held
+        held = []
+        for post in refused { post.fail(failure, mayRepeat: false) }
+    }
+
+    /// Sends what was held back.
+    func sendHeld() {
+        let posts = held
+        held = []
+        for post in posts.reversed() where post.isWanted { outbox.prepend(post) }
+        expectFlush()
+    }
+
+    // MARK: Sessions
+
+    /// The server takes requests of the session now.
+    func announced() {
+        session = .open
+        sendHeld()
+        if wire == .streamable { listen() }
+    }
+
+    func lostSession(_ post: Post) {
+        if post.request != nil { held.append(post) }
+        guard sessionID != nil, sessionID == post.sessionID, session == .open else {
+            if session == .open { sendHeld() }
+            return
+        }
+        sessionID = nil
+        session = .beginning
+        listening?.stop()
+        listening = nil
+        delegate.sessionLost()
+    }
+
+    // MARK: Flow
+
+    /// While it is not read, what the server says waits in its connections.
+    package func setReading(_ reads: Bool) {
+        isReading = reads
+        guard reads else { return }
+        let readers = readers
+        self.readers = []
+        for reader in readers { reader.succeed() }
+    }
+
+    /// - Returns: what a stream waits for before it takes more; `nil` if it need not.
+    func pace() -> EventLoopFuture<Void>? {
+        guard !isReading else { return nil }
+        let promise = eventLoop.makePromise(of: Void.self)
+        readers.append(promise)
+        return promise.futureResult
+    }
+
+    // MARK: The end
+
+    /// Ends the session and all that is open, and lets go of the client. ``RemoteDelegate/ended()`` says when.
+    package func end() {
+        guard !isEnded else { return }
+        isEnded = true
+        setReading(true)
+        for post in posts.values { post.stop() }
+        (posts, outbox, held) = ([:], [], [])
+        listening?.stop()
+        listening = nil
+        guard let sessionID, wire == .streamable, var request = makeRequest(.DELETE, to: target, credentials: headers) else {
+            return shutDown()
+        }
+        request.headers.add(name: "Mcp-Session-Id", value: sessionID)
+        if let revision { request.headers.add(name: "MCP-Protocol-Version", value: revision.rawValue) }
+        // 405 is a fine answer: such a server does not want to hear of ends.
+        _ = Exchange.begin(
+            request, with: client, on: eventLoop, timeLimit: HTTPLimits.goodbyeWait, handler: Goodbye { self.shutDown() })
+    }
+
+    private func shutDown() {
+        let delegate = delegate
+        let (client, eventLoop) = (client, eventLoop)
+        Task.detached {
+            try? await client.shutdown()
+            eventLoop.execute { delegate.ended() }
+        }
+    }
+
+    func makeRequest(_ method: HTTPMethod, to target: HTTPTarget, credentials: HTTPHeaders?) -> HTTPClient.Request? {
+        guard var request = try? HTTPClient.Request(url: target.url, method: method) else { return nil }
+        if let credentials { request.headers.add(contentsOf: credentials) }
+        return request
+    }
+}
+
+/// Waits for the answer to a `DELETE`, whatever it is.
+private final class Goodbye: ExchangeHandler {
+    private let done: () -> Void
+
+    init(done: @escaping () -> Void) { self.done = done }
+
+    func received(_ head: HTTPResponseHead) {}
+    func received(_ bytes: ByteBuffer) -> EventLoopFuture<Void>? { nil }
+    func finished() { done() }
+    func failed(_ error: any Error, wasSent: Bool) { done() }
+}
