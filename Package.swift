@@ -115,7 +115,7 @@ let package = Package(
         .testTarget(
             name: "TransportsTests",
             dependencies: [
-                "JSONRPC", "Transports",
+                "JSONRPC", "Resilience", "Transports",
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOPosix", package: "swift-nio"),
             ],

@@ -1,7 +1,9 @@
 import ConfigFile
+import Crypto
 import FeatureCatalog
 import JSONRPC
 import Lifecycle
+import MCPProtocol
 import NIOCore
 import OrderedCollections
 import Resilience
@@ -20,13 +22,23 @@ struct RemoteAccess {
     /// From the config file.
     let headers: [(name: String, value: String)]
     /// They are being fetched.
-    var isAsking = false
-    /// When they were last fetched, and refused since.
-    var wasRefused = false
+    var fetch: Task<Void, Never>?
+    /// How often they were; what an earlier time brings is of no interest.
+    var fetches = 0
 
     init(_ endpoint: HTTPEndpoint) {
         headers = endpoint.headers.map { ($0.key, $0.value) }
         source = endpoint.headersFrom.map { .command($0) } ?? .config
+    }
+
+    /// Whom the headers speak for, without saying it.
+    static func identity(of headers: [(name: String, value: String)]) -> String {
+        var hash = SHA256()
+        // Any of them may be what a server tells people apart by.
+        for (name, value) in headers.map({ ($0.name.lowercased(), $0.value) }).sorted(by: <) {
+            hash.update(data: Array("\(name.utf8.count):\(name)\(value.utf8.count):\(value)".utf8))
+        }
+        return hash.finalize().map { String($0, radix: 16) }.joined(separator: "-")
     }
 
     /// Those of the config file, and over them what was fetched.
@@ -41,14 +53,14 @@ extension Aggregator {
     func openAccess(to downstream: Downstream) {
         guard let access = downstream.remote?.access else { return }
         switch access.source {
-        case .config: downstream.remote?.server.authorize(access.headers)
+        case .config: authorize(downstream, access.headers)
         case .command(let command): fetchHeaders(command, for: downstream)
         }
     }
 
     /// The server refuses what requests carry.
     func unauthorized(_ downstream: Downstream, status: Int, challenges: [String]) {
-        guard let access = downstream.remote?.access, !access.isAsking else { return }
+        guard let access = downstream.remote?.access, access.fetch == nil else { return }
         switch access.source {
         case .config: refuse(downstream, status: status)
         case .command(let command):
@@ -57,9 +69,19 @@ extension Aggregator {
         }
     }
 
+    /// - Parameter grant: what a token that is refreshed stems from; `nil` if the headers say by themselves who we are.
+    func authorize(_ downstream: Downstream, _ headers: [(name: String, value: String)], grant: String? = nil) {
+        var headers = headers
+        if !headers.contains(where: { $0.name.lowercased() == "user-agent" }) {
+            headers.append(("User-Agent", "\(identity.name)/\(identity.version)"))
+        }
+        downstream.remote?.server.authorize(headers, identity: grant ?? RemoteAccess.identity(of: headers))
+    }
+
     private func refuse(_ downstream: Downstream, status: Int) {
         let hasOwn = downstream.remote?.access.headers.contains { $0.name.lowercased() == "authorization" } == true
-        let hint = hasOwn ? "correct its 'Authorization' in the config file" : "give it 'headers' with an 'Authorization' in the config file"
+        let hint =
+            hasOwn ? "correct its 'Authorization' in the config file" : "give it 'headers' with an 'Authorization' in the config file"
         let what = status == 401 ? "it wants authorization (HTTP 401)" : "it forbids this (HTTP 403)"
         downstream.remote?.server.refuse(HTTPFailure(.authorization, .refused, cause: what, hint: hint, status: status))
     }
@@ -67,35 +89,41 @@ extension Aggregator {
     // MARK: Headers that a program prints
 
     private func fetchHeaders(_ command: HTTPEndpoint.HeadersCommand, for downstream: Downstream) {
-        downstream.remote?.access.isAsking = true
-        cancel(.headers(downstream.id))
-        let (id, launch) = (downstream.id, downstream.launches)
+        guard let access = downstream.remote?.access else { return }
+        let (id, launch, fetch) = (downstream.id, downstream.launches, access.fetches + 1)
+        set(.headers(id), after: command.timeout)
         var environment = surroundings.environment
         environment.merge(surroundings.marks) { _, mark in mark }
         let process = ChildProcess.Command(
             executable: command.executable, arguments: command.arguments, environment: environment,
             workingDirectory: surroundings.workingDirectory)
-        Task.detached {
+        downstream.remote?.access.fetches = fetch
+        // Detached: it must not inherit our isolation, or the event loop would launch it.
+        downstream.remote?.access.fetch = Task.detached {
             let outcome: Result<[(name: String, value: String)], HTTPFailure>
             do throws(HTTPFailure) {
-                outcome = .success(try await HeadersCommand.run(process, timeLimit: command.timeout))
+                outcome = .success(try await HeadersCommand.run(process))
             } catch {
                 outcome = .failure(error)
             }
-            await self.fetchedHeaders(outcome, for: id, launch: launch, lifetime: command.lifetime)
+            await self.fetchedHeaders(outcome, for: id, launch: launch, fetch: fetch, lifetime: command.lifetime)
         }
     }
 
     private func fetchedHeaders(
-        _ outcome: Result<[(name: String, value: String)], HTTPFailure>, for id: DownstreamID, launch: Int, lifetime: Duration?
+        _ outcome: Result<[(name: String, value: String)], HTTPFailure>, for id: DownstreamID, launch: Int, fetch: Int,
+        lifetime: Duration?
     ) {
-        guard let downstream = downstreams[id], downstream.launches == launch, let remote = downstream.remote else { return }
-        downstream.remote?.access.isAsking = false
+        guard let downstream = downstreams[id], downstream.launches == launch, let remote = downstream.remote,
+            remote.access.fetches == fetch, remote.access.fetch != nil
+        else { return }
+        downstream.remote?.access.fetch = nil
+        cancel(.headers(id))
         switch outcome {
         case .success(let headers):
             // They are secrets from now on, like those of the config file.
             hide(headers.flatMap { HTTPEndpoint.secrets(in: $0.value) }, of: downstream)
-            remote.server.authorize(remote.access.merged(with: headers))
+            authorize(downstream, remote.access.merged(with: headers))
             if let lifetime { set(.headers(id), after: lifetime) }
         case .failure(let failure):
             if case .starting = downstream.life.state, downstream.machine.requestsInFlight == 0 {
@@ -113,9 +141,13 @@ extension Aggregator {
         redact = Redaction(secrets.union(fetchedSecrets.values.joined().joined()))
     }
 
-    /// What the program printed is too old.
-    func headersExpired(_ downstream: Downstream) {
-        guard case .command(let command) = downstream.remote?.access.source, downstream.remote?.access.isAsking == false else { return }
-        fetchHeaders(command, for: downstream)
+    /// The program takes too long, or what it printed is too old.
+    func headersDue(_ downstream: Downstream) {
+        guard let access = downstream.remote?.access, case .command(let command) = access.source else { return }
+        guard let fetch = access.fetch else { return fetchHeaders(command, for: downstream) }
+        fetch.cancel()
+        fetchedHeaders(
+            .failure(HeadersCommand.timedOut(command.timeout)), for: downstream.id, launch: downstream.launches, fetch: access.fetches,
+            lifetime: nil)
     }
 }

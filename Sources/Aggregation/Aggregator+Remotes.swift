@@ -19,7 +19,8 @@ struct KnownRemote {
 extension Aggregator {
     /// Connects to a server behind a URL.
     func connect(_ downstream: Downstream, _ endpoint: HTTPEndpoint) {
-        connect(downstream, endpoint, wire: endpoint.kind.map { $0 == .sse ? .legacy : .streamable } ?? knownRemotes[endpoint.url]?.wire ?? .streamable)
+        let configured = endpoint.kind.map { $0 == .sse ? RemoteServer.Wire.legacy : .streamable }
+        connect(downstream, endpoint, wire: configured ?? knownRemotes[endpoint.url]?.wire ?? .streamable)
     }
 
     private func connect(_ downstream: Downstream, _ endpoint: HTTPEndpoint, wire: RemoteServer.Wire) {
@@ -54,6 +55,8 @@ extension Aggregator {
             case .http(let endpoint) = downstream.config.endpoint, endpoint.kind == nil, downstream.config.protocolEra != .stateless,
             case .starting = downstream.life.state
         else { return false }
+        // It was another server before: perhaps it is down, perhaps replaced. The next attempt finds out.
+        guard knownRemotes.removeValue(forKey: endpoint.url) == nil else { return false }
         debug("server '\(downstream.key)': takes no POST; trying the transport of MCP 2024-11-05")
         cancel(.probe(downstream.id))
         // Another launch: what the first connection still tells of is of no interest.
@@ -83,10 +86,10 @@ extension Aggregator {
     /// What the transport says of a request beside its body.
     func outgoing(_ message: Message, id: Int, name: String?, to remote: Downstream.Remote, era: Revision.Era) -> OutgoingRequest {
         guard era == .stateless else { return OutgoingRequest(id: id, method: message.methodName) }
-        let about = name.flatMap { JSONView.whole(ByteBuffer(string: $0)).string }
+        let own = name.flatMap { JSONView.whole(ByteBuffer(string: $0)).string }
         var request = OutgoingRequest(
             id: id, method: message.methodName,
-            name: about ?? [.name, .uri, .taskID].lazy.compactMap { message.string(message.places[$0]) }.first,
+            name: OutgoingRequest.nameMember(of: message).flatMap { own ?? message.string(message.places[$0]) },
             envelopeRevision: Revision.newestStateless.rawValue)
         if message.method == .toolsCall, let tool = request.name, let parameters = remote.parameters[tool] {
             let arguments = message.view(message.places[.arguments])

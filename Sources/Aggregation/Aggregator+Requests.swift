@@ -86,10 +86,10 @@ extension Aggregator {
         }
         if era == .handshake, request.envelope != nil { wantLogs(of: downstream, request) }
         let splice = bridge.request(
-                message, id: id, name: nameJSON.map { (purpose.nameMember, $0) },
-                wantsProgress: forwarded.progressToken != nil, isStateless: request.era == .stateless,
-                envelope: era == .stateless ? host.envelope(for: request, withTasks: forwarded.runsAsTask) : nil, input: input,
-                runsAsTask: forwarded.runsAsTask, keepsTask: wantsTask)
+            message, id: id, name: nameJSON.map { (purpose.nameMember, $0) },
+            wantsProgress: forwarded.progressToken != nil, isStateless: request.era == .stateless,
+            envelope: era == .stateless ? host.envelope(for: request, withTasks: forwarded.runsAsTask) : nil, input: input,
+            runsAsTask: forwarded.runsAsTask, keepsTask: wantsTask)
         if let remote = downstream.remote {
             remote.server.send(splice, as: outgoing(message, id: id, name: nameJSON, to: remote, era: era))
         } else {

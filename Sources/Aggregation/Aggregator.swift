@@ -147,7 +147,7 @@ package actor Aggregator {
     enum Timer: Hashable, Sendable {
         /// The handshake takes too long.
         case startup(DownstreamID)
-        /// What a program printed for it is too old.
+        /// A program that prints headers for it takes too long, or what it printed is too old.
         case headers(DownstreamID)
         case restart(DownstreamID)
         /// Next step of ending a child.
@@ -219,7 +219,7 @@ package actor Aggregator {
     private func fired(_ timer: Timer) {
         switch timer {
         case .startup(let id): if let downstream = downstreams[id] { startupTimedOut(downstream) }
-        case .headers(let id): if let downstream = downstreams[id] { headersExpired(downstream) }
+        case .headers(let id): if let downstream = downstreams[id] { headersDue(downstream) }
         case .restart(let id): if let downstream = downstreams[id] { launch(downstream) }
         case .teardown(let id): if let downstream = downstreams[id] { continueTeardown(of: downstream) }
         case .childEnd(let id): if let downstream = downstreams[id] { childEndIsDue(downstream) }

@@ -1,6 +1,5 @@
 import JSONRPC
 import NIOCore
-import Resilience
 import Subprocess
 import SystemPackage
 
@@ -19,11 +18,9 @@ package enum HeadersCommand {
     /// Lines of what it wrote to standard error that are shown.
     private static let shownErrors = 200
 
-    /// Runs it and reads what it prints. Waits for it, so this is never done on an event loop.
+    /// Runs it and reads what it prints. It waits for the program's end, and ends it if it is cancelled.
     /// - Throws: why there are no headers; nothing it printed to standard output is in the text.
-    package static func run(
-        _ command: ChildProcess.Command, timeLimit: Duration
-    ) async throws(HTTPFailure) -> [(name: String, value: String)] {
+    package static func run(_ command: ChildProcess.Command) async throws(HTTPFailure) -> [(name: String, value: String)] {
         let path: String
         do throws(ExecutableSearch.NotFound) {
             path = try ExecutableSearch.find(
@@ -33,24 +30,18 @@ package enum HeadersCommand {
         }
         let output: String
         do {
-            output = try await withThrowingTaskGroup(of: String?.self) { group in
-                group.addTask { try await collect(command, path: path) }
-                group.addTask {
-                    try await Task.sleep(for: timeLimit)
-                    return nil
-                }
-                defer { group.cancelAll() }
-                guard let output = try await group.next() ?? nil else {
-                    throw failure("did not end within \(timeLimit.components.seconds) s", .transient)
-                }
-                return output
-            }
+            output = try await collect(command, path: path)
         } catch let failure as HTTPFailure {
             throw failure
         } catch {
             throw failure("cannot be run: \(error)", .transient)
         }
         return try headers(in: output)
+    }
+
+    /// It takes too long.
+    package static func timedOut(_ timeLimit: Duration) -> HTTPFailure {
+        failure("did not end within \(timeLimit.components.seconds) s", .transient)
     }
 
     private static func collect(_ command: ChildProcess.Command, path: String) async throws -> String {

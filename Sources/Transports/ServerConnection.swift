@@ -41,12 +41,21 @@ package struct OutgoingRequest: Sendable {
         self.envelopeRevision = envelopeRevision
     }
 
+    /// Where a request says what `Mcp-Name` repeats; `nil` for requests that have no such header.
+    package static func nameMember(of message: Message) -> Message.Member? {
+        switch message.method {
+        case .toolsCall, .promptsGet: .name
+        case .resourcesRead: .uri
+        case .tasksGet, .tasksResult, .tasksCancel, .tasksUpdate: .taskID
+        default: nil
+        }
+    }
+
     /// - Returns: `nil` if the message is no request of ours.
     init?(_ message: Message) {
         guard message.kind == .request, let id = message.integerID else { return nil }
-        let about = [Message.Member.name, .uri, .taskID].lazy.map { message.places[$0] }.first { $0.isPresent }
         self.init(
-            id: id, method: message.methodName, name: about.flatMap { message.string($0) },
+            id: id, method: message.methodName, name: Self.nameMember(of: message).flatMap { message.string(message.places[$0]) },
             envelopeRevision: message.string(message.places[.metaProtocolVersion]))
     }
 }

@@ -11,7 +11,10 @@ enum Rules {
         let configFile: Set = ["CLibYAML", "JSONRPC", "OrderedCollections", "Resilience"]
         let featureCatalog: Set = ["Crypto", "JSONRPC", "MCPProtocol", "NIOCore", "OrderedCollections"]
         let lifecycle: Set = ["JSONRPC", "MCPProtocol", "NIOCore", "Resilience"]
-        let transports: Set = ["Dispatch", "JSONRPC", "Logging", "MCPProtocol", "NIOCore", "NIOPosix", "Subprocess", "SystemPackage"]
+        let transports: Set = [
+            "Dispatch", "JSONRPC", "Logging", "MCPProtocol", "NIOCore", "NIOPosix", "Subprocess", "SystemPackage",
+            "AsyncHTTPClient", "DequeModule", "FoundationEssentials", "NIOHTTP1", "NIOSSL", "Resilience",
+        ]
         let modules: Set = ["ConfigFile", "FeatureCatalog", "JSONRPC", "Lifecycle", "MCPProtocol", "Resilience", "Transports"]
         let aggregation = modules.union(["Crypto", "DequeModule", "Logging", "NIOCore", "OrderedCollections"])
         let program: Set = ["Aggregation", "ArgumentParser", "FoundationEssentials", "NIOPosix", "UnixSignals"]

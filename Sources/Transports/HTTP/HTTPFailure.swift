@@ -78,9 +78,11 @@ extension HTTPFailure {
         case is HTTPParserError:
             self.init(.notMCP, delivery, cause: "\(origin) does not answer in HTTP: \(error)")
         case let error as IOError:
-            self.init(.transient, delivery, cause: wasSent
-                ? "the connection to \(origin) broke: \(Self.text(of: error))"
-                : "\(origin) cannot be connected to: \(Self.text(of: error))")
+            self.init(
+                .transient, delivery,
+                cause: wasSent
+                    ? "the connection to \(origin) broke: \(Self.text(of: error))"
+                    : "\(origin) cannot be connected to: \(Self.text(of: error))")
         default: self.init(.transient, delivery, cause: "the connection to \(origin) failed: \(error)")
         }
     }

@@ -10,7 +10,8 @@ enum HTTPRefusal {
         if status == 404 { return true }
         guard status == 400 else { return false }
         let text = String(decoding: body.readableBytesView.prefix(1024), as: UTF8.self).lowercased()
-        return text.contains("session") && ["not found", "invalid", "no valid", "unknown", "expired", "missing"].contains { text.contains($0) }
+        return text.contains("session")
+            && ["not found", "invalid", "no valid", "unknown", "expired", "missing"].contains { text.contains($0) }
     }
 
     /// The JSON-RPC error in a body, under our id.
@@ -33,11 +34,13 @@ enum HTTPRefusal {
         switch status {
         case 200..<300:
             if let coding = head.headers.first(name: "Content-Encoding"), coding.lowercased() != "identity" {
-                return HTTPFailure(.notMCP, .unknown, cause: "its answer is encoded as '\(coding)', which it was not asked for", status: status)
+                return HTTPFailure(
+                    .notMCP, .unknown, cause: "its answer is encoded as '\(coding)', which it was not asked for", status: status)
             }
             guard let type = HeaderText.mediaType(head.headers.first(name: "Content-Type")) else {
                 return HTTPFailure(
-                    .notMCP, .unknown, cause: "it answered \(status) without a message\(shown)", hint: "is 'url' the endpoint of an MCP server?",
+                    .notMCP, .unknown, cause: "it answered \(status) without a message\(shown)",
+                    hint: "is 'url' the endpoint of an MCP server?",
                     status: status)
             }
             return HTTPFailure(
@@ -48,7 +51,9 @@ enum HTTPRefusal {
         case 403: return HTTPFailure(.authorization, .refused, cause: "it forbids this (HTTP 403)\(shown)", status: status)
         case 429: return overload(head, "has no time for more requests now (HTTP 429)", status)
         case 503: return overload(head, "is not available now (HTTP 503)", status)
-        case 500...: return HTTPFailure(.transient, .unknown, cause: "it answered HTTP \(status) \(head.status.reasonPhrase)\(shown)", status: status)
+        case 500...:
+            return HTTPFailure(
+                .transient, .unknown, cause: "it answered HTTP \(status) \(head.status.reasonPhrase)\(shown)", status: status)
         default:
             return HTTPFailure(
                 .notMCP, .refused, cause: "it answered HTTP \(status) \(head.status.reasonPhrase)\(shown)",

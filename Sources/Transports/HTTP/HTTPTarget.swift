@@ -1,8 +1,4 @@
-#if canImport(FoundationEssentials)
 import FoundationEssentials
-#else
-import Foundation
-#endif
 
 /// The address of an HTTP server.
 package struct HTTPTarget: Hashable, Sendable {

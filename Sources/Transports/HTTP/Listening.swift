@@ -19,6 +19,7 @@ final class Listening {
     private var credentials = 0
     private var awaitsAuthorization = false
     private let sessionID: String?
+    private var wasOpen = false
 
     init(_ server: RemoteServer) {
         self.server = server
@@ -75,6 +76,7 @@ extension Listening: ExchangeHandler {
             refusal = (head, ByteBuffer())
             return
         }
+        wasOpen = true
         stream = EventStream(limit: server.messageLimit, lastEventID: resumption.lastEventID)
     }
 
@@ -150,13 +152,13 @@ extension Listening: ExchangeHandler {
             target = next
             return open()
         }
-        if status == 401 || status == 403 {
+        if status == 401 {
             if credentials != server.credentials { return open() }
             awaitsAuthorization = true
-            guard server.wire == .legacy else { return }
-            return server.delegate.unauthorized(status: status, challenges: head.headers["WWW-Authenticate"])
+            return server.hold(nil, status: status, challenges: head.headers["WWW-Authenticate"])
         }
         guard server.wire == .streamable else { return ended(HTTPRefusal.failure(head, body)) }
+        if status == 404, wasOpen, let sessionID { return server.lostSession(sessionID, nil) }
         // 405: it has none. Other refusals will not change either, unless the server is in trouble.
         guard status >= 500 || status == 429 else {
             return server.delegate.noted("it has no stream of notifications (HTTP \(status))")

@@ -58,15 +58,16 @@ final class Post {
         self.notification = notification
         cancelled = notification == Method.cancelled.rawValue ? message.flatMap { $0.integer($0.places[.requestID]) } : nil
         target = server.target
+        isFirst =
+            request?.method == Method.initialize.rawValue || request?.method == Method.discover.rawValue
+            || notification == Method.initialized.rawValue
+        countsAsRequest = request != nil && request?.method != Method.listen.rawValue
     }
 
     /// It begins a session, so it goes before all others.
-    var isFirst: Bool {
-        request?.method == Method.initialize.rawValue || request?.method == Method.discover.rawValue
-            || notification == Method.initialized.rawValue
-    }
-
-    var countsAsRequest: Bool { request != nil && request?.method != Method.listen.rawValue && !isOver }
+    let isFirst: Bool
+    /// It takes one of the places for requests in flight; a subscription, which is open for as long as there is one, does not.
+    let countsAsRequest: Bool
 
     /// It waits for another attempt, and the server knows nothing of it.
     var isWaiting: Bool { timer != nil && !isResuming }
@@ -77,7 +78,7 @@ final class Post {
     // MARK: Sending
 
     func send(_ headers: HTTPHeaders) {
-        isResuming = false
+        guard !isResuming else { return resume() }
         credentials = server.credentials
         sessionID = server.sessionID
         let target = server.wire == .legacy ? server.endpoint ?? self.target : self.target
@@ -142,9 +143,7 @@ final class Post {
         case .again(let delay):
             attempt += 1
             after(delay) { [server] in
-                server.posts[ObjectIdentifier(self)] = nil
-                server.outbox.append(self)
-                server.expectFlush()
+                server.enqueueAgain(self)
                 server.flush()
             }
         }
@@ -237,7 +236,9 @@ extension Post: ExchangeHandler {
         case .failure(let head, var body):
             answer = .none
             let room = HTTPLimits.failureBody - body.readableBytes
-            if let piece = bytes.getSlice(at: bytes.readerIndex, length: min(room, bytes.readableBytes)) { body.writeImmutableBuffer(piece) }
+            if let piece = bytes.getSlice(at: bytes.readerIndex, length: min(room, bytes.readableBytes)) {
+                body.writeImmutableBuffer(piece)
+            }
             answer = .failure(head, body)
             if body.readableBytes >= HTTPLimits.failureBody {
                 exchange?.cancel()
@@ -307,13 +308,13 @@ extension Post: ExchangeHandler {
     private func refused(_ head: HTTPResponseHead, _ body: ByteBuffer) {
         let status = Int(head.status.code)
         if [301, 302, 303, 307, 308].contains(status), !isResuming { return follow(head) }
-        if status == 401 || status == 403, request != nil || notification != nil { return unauthorized(head) }
+        if status == 401 || status == 403 { return unauthorized(head) }
         if let sessionID, HTTPRefusal.isOfSession(status, body) {
-            self.sessionID = sessionID
             sessions += 1
-            if sessions == 1, !isResuming {
+            if sessions == 1 {
                 server.posts[ObjectIdentifier(self)] = nil
-                return server.lostSession(self)
+                if !isResuming { return server.lostSession(sessionID, self) }
+                server.lostSession(sessionID, nil)
             }
         }
         // An error that is said in JSON-RPC is the answer, whatever id it is said under: there is but one request in a POST.
@@ -353,19 +354,11 @@ extension Post: ExchangeHandler {
     }
 
     private func unauthorized(_ head: HTTPResponseHead) {
-        server.posts[ObjectIdentifier(self)] = nil
-        if credentials != server.credentials, server.headers != nil {
-            // It was sent before we had what we have now.
-            server.outbox.prepend(self)
-            return server.expectFlush()
-        }
-        let status = Int(head.status.code)
-        guard authorizations < 1 || request == nil else {
-            return fail(HTTPRefusal.failure(head, ByteBuffer()), mayRepeat: false)
-        }
+        // It may have been sent before we had what we have now.
+        if credentials != server.credentials { return server.enqueueAgain(self) }
+        // A second refusal, of something fresh, is final.
+        guard authorizations < 1 else { return fail(HTTPRefusal.failure(head, ByteBuffer()), mayRepeat: false) }
         authorizations += 1
-        let isFirst = server.held.isEmpty
-        server.held.append(self)
-        if isFirst { server.delegate.unauthorized(status: status, challenges: head.headers["WWW-Authenticate"]) }
+        server.hold(self, status: Int(head.status.code), challenges: head.headers["WWW-Authenticate"])
     }
 }

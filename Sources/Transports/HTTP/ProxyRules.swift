@@ -20,7 +20,8 @@ package struct ProxyRules: Sendable {
             [name.lowercased(), name].lazy.compactMap { environment[$0] }.first { !$0.isEmpty }
         }
         // In upper case a header `Proxy:` of a request to a CGI program could have set it.
-        plain = environment["http_proxy"].flatMap { $0.isEmpty ? nil : $0 }
+        plain =
+            environment["http_proxy"].flatMap { $0.isEmpty ? nil : $0 }
             ?? (environment["REQUEST_METHOD"] == nil ? environment["HTTP_PROXY"].flatMap { $0.isEmpty ? nil : $0 } : nil)
             ?? value("ALL_PROXY")
         encrypted = value("HTTPS_PROXY") ?? value("ALL_PROXY")

@@ -70,9 +70,14 @@ package final class RemoteServer: ServerConnection, PendingWriter {
     var headers: HTTPHeaders?
     /// How often ``headers`` changed.
     var credentials = 0
+    /// Whom ``headers`` speak for.
+    private var identity = ""
+    /// The owner is asked for other headers.
+    private var isUnauthorized = false
 
-    /// What is to be sent.
-    var outbox: Deque<Post> = []
+    /// What is to be sent: requests wait for their turn, answers and notifications do not.
+    private var requests: Deque<Post> = []
+    private var others: Deque<Post> = []
     /// Sent, and neither answered nor failed.
     var posts: [ObjectIdentifier: Post] = [:]
     /// What was refused for want of authorization, or of a session.
@@ -131,6 +136,8 @@ package final class RemoteServer: ServerConnection, PendingWriter {
         guard request == nil else {
             switch message.method {
             case .initialize: beginSession()
+            // Its `initialize` may have been refused: what follows this has no session.
+            case .discover: session = .open
             default: break
             }
             return enqueue(Post(self, line, request: request))
@@ -157,7 +164,15 @@ package final class RemoteServer: ServerConnection, PendingWriter {
 
     private func enqueue(_ post: Post) {
         guard !isEnded else { return }
-        if post.isFirst { outbox.prepend(post) } else { outbox.append(post) }
+        if post.countsAsRequest, !post.isFirst { requests.append(post) } else { others.append(post) }
+        expectFlush()
+    }
+
+    /// Sends it before what has not been sent at all.
+    func enqueueAgain(_ post: Post) {
+        posts[ObjectIdentifier(post)] = nil
+        guard !isEnded else { return }
+        if post.countsAsRequest, !post.isFirst { requests.prepend(post) } else { others.prepend(post) }
         expectFlush()
     }
 
@@ -170,37 +185,49 @@ package final class RemoteServer: ServerConnection, PendingWriter {
     /// Sends what may be sent now.
     package func flush() {
         isExpectingFlush = false
-        guard !isEnded, let headers else { return }
+        guard !isEnded, !isUnauthorized, let headers else { return }
         guard wire == .streamable || endpoint != nil else { return }
         var kept: Deque<Post> = []
-        var room = HTTPLimits.requestsInFlight - posts.values.reduce(0) { $1.countsAsRequest ? $0 + 1 : $0 }
-        while let post = outbox.popFirst() {
-            guard mayPass(post), !post.countsAsRequest || room > 0 else {
+        while let post = others.popFirst() {
+            guard mayPass(post) else {
                 kept.append(post)
                 continue
             }
-            if post.countsAsRequest { room -= 1 }
             if post.notification == Method.initialized.rawValue { session = .announcing }
-            posts[ObjectIdentifier(post)] = post
-            post.send(headers)
+            send(post, headers)
         }
-        outbox = kept
+        others = kept
+        guard session == .open, !requests.isEmpty else { return }
+        var room = HTTPLimits.requestsInFlight - posts.values.reduce(0) { $1.countsAsRequest && !$1.isOver ? $0 + 1 : $0 }
+        while room > 0, let post = requests.popFirst() {
+            room -= 1
+            send(post, headers)
+        }
+    }
+
+    private func send(_ post: Post, _ headers: HTTPHeaders) {
+        posts[ObjectIdentifier(post)] = post
+        post.send(headers)
     }
 
     private func mayPass(_ post: Post) -> Bool {
         switch session {
         case .open: true
         case .beginning: post.isFirst
-        case .announcing: false
+        case .announcing: post.notification == Method.initialized.rawValue
         }
     }
 
-    package var backlog: Int { outbox.reduce(0) { $0 + $1.body.readableBytes } }
+    package var backlog: Int { requests.reduce(0) { $0 + $1.body.readableBytes } + others.reduce(0) { $0 + $1.body.readableBytes } }
 
     /// - Returns: whether that is all there is to do.
     private func stop(_ id: Int, isStateless: Bool) -> Bool {
-        if let index = outbox.firstIndex(where: { $0.request?.id == id }) {
-            outbox.remove(at: index)
+        if let index = requests.firstIndex(where: { $0.request?.id == id }) {
+            requests.remove(at: index)
+            return true
+        }
+        if let index = others.firstIndex(where: { $0.request?.id == id }) {
+            others.remove(at: index)
             return true
         }
         if let index = held.firstIndex(where: { $0.request?.id == id }) {
@@ -223,7 +250,7 @@ package final class RemoteServer: ServerConnection, PendingWriter {
     func finish(_ post: Post) {
         post.stop()
         posts[ObjectIdentifier(post)] = nil
-        if !outbox.isEmpty { expectFlush() }
+        if !requests.isEmpty { expectFlush() }
     }
 
     /// Closes streams that servers leave open though all is said.
@@ -248,10 +275,15 @@ package final class RemoteServer: ServerConnection, PendingWriter {
     // MARK: Authorization
 
     /// From now on requests carry these headers. What was refused is sent again.
-    package func authorize(_ headers: [(name: String, value: String)]) {
+    /// - Parameter identity: whom they speak for. A session is never used by two: with another one, it is ended and a new one is begun.
+    package func authorize(_ headers: [(name: String, value: String)], identity: String) {
+        let wasSomebodyElse = credentials > 0 && identity != self.identity
+        if wasSomebodyElse, wire == .streamable, sessionID != nil { forsakeSession() }
+        self.identity = identity
         self.headers = HTTPHeaders(headers.map { ($0.name, $0.value) })
         credentials += 1
-        sendHeld()
+        isUnauthorized = false
+        if session == .open { sendHeld() }
         if wire == .legacy, listening == nil { listen() }
         listening?.authorized()
         expectFlush()
@@ -261,14 +293,37 @@ package final class RemoteServer: ServerConnection, PendingWriter {
     package func refuse(_ failure: HTTPFailure) {
         let refused = held
         held = []
+        isUnauthorized = false
         for post in refused { post.fail(failure, mayRepeat: false) }
+        expectFlush()
+    }
+
+    /// A message was refused for want of authorization, and waits for it.
+    func hold(_ post: Post?, status: Int, challenges: [String]) {
+        if let post {
+            posts[ObjectIdentifier(post)] = nil
+            held.append(post)
+        }
+        guard !isUnauthorized else { return }
+        isUnauthorized = true
+        delegate.unauthorized(status: status, challenges: challenges)
+    }
+
+    /// The session belongs to somebody we are not any more.
+    private func forsakeSession() {
+        sayGoodbye {}
+        sessionID = nil
+        session = .beginning
+        listening?.stop()
+        listening = nil
+        delegate.sessionLost()
     }
 
     /// Sends what was held back.
     func sendHeld() {
         let posts = held
         held = []
-        for post in posts.reversed() where post.isWanted { outbox.prepend(post) }
+        for post in posts.reversed() where post.isWanted { enqueueAgain(post) }
         expectFlush()
     }
 
@@ -281,9 +336,11 @@ package final class RemoteServer: ServerConnection, PendingWriter {
         if wire == .streamable { listen() }
     }
 
-    func lostSession(_ post: Post) {
-        if post.request != nil { held.append(post) }
-        guard sessionID != nil, sessionID == post.sessionID, session == .open else {
+    /// The server does not know the session that something was sent in.
+    /// - Parameter post: what is to be sent again in another one.
+    func lostSession(_ lost: String, _ post: Post?) {
+        if let post, post.request != nil { held.append(post) }
+        guard lost == sessionID, session == .open else {
             if session == .open { sendHeld() }
             return
         }
@@ -321,17 +378,22 @@ package final class RemoteServer: ServerConnection, PendingWriter {
         isEnded = true
         setReading(true)
         for post in posts.values { post.stop() }
-        (posts, outbox, held) = ([:], [], [])
+        (posts, requests, others, held) = ([:], [], [], [])
         listening?.stop()
         listening = nil
+        sayGoodbye { self.shutDown() }
+    }
+
+    /// Ends the session at the server, if there is one.
+    private func sayGoodbye(then done: @escaping () -> Void) {
         guard let sessionID, wire == .streamable, var request = makeRequest(.DELETE, to: target, credentials: headers) else {
-            return shutDown()
+            return done()
         }
         request.headers.add(name: "Mcp-Session-Id", value: sessionID)
         if let revision { request.headers.add(name: "MCP-Protocol-Version", value: revision.rawValue) }
         // 405 is a fine answer: such a server does not want to hear of ends.
         _ = Exchange.begin(
-            request, with: client, on: eventLoop, timeLimit: HTTPLimits.goodbyeWait, handler: Goodbye { self.shutDown() })
+            request, with: client, on: eventLoop, timeLimit: HTTPLimits.goodbyeWait, handler: Goodbye(done: done))
     }
 
     private func shutDown() {
