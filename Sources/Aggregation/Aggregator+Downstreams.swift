@@ -136,6 +136,8 @@ extension Aggregator {
     }
 
     private func received(_ message: Message, from downstream: Downstream, on request: Int?) {
+        let now = now
+        downstream.lastHeard = now
         switch downstream.machine.received(message, now: now) {
         case .answer(let forwarded):
             forwardAnswer(message, of: downstream, to: forwarded)
@@ -197,6 +199,7 @@ extension Aggregator {
             for line in lines { connection.send(line: line) }
             serverAcknowledged(filter, of: downstream)
         case .listenEnded: set(.listenAgain(downstream.id), after: Limits.listenAgainWait)
+        case .checked(let isHealthy): checked(downstream, isHealthy: isHealthy)
         case .late: debug("server '\(downstream.key)': an answer came after its call was given up")
         case .ignore(let reason): debug("server '\(downstream.key)': ignored \(reason)")
         }
@@ -300,6 +303,8 @@ extension Aggregator {
         let tools = downstream.features[.tools]?.count ?? 0
         rememberConnection(of: downstream)
         report(.info, "server '\(downstream.key)': ready after \(time.text) (MCP \(revision), lists \(tools) tools)")
+        (downstream.lastCall, downstream.lastHeard) = (now, now)
+        expectSilence(of: downstream)
         restoreSubscriptions(of: downstream)
         settled(downstream)
         sendQueue(of: downstream)
@@ -308,10 +313,16 @@ extension Aggregator {
     // MARK: Loss
 
     /// The connection is of no use any more: what waits for it is answered, and a restart is planned. Once per launch.
-    func lose(_ downstream: Downstream, cause: String, hint: String?, isFinal: Bool = false) {
+    /// - Parameter isFinal: there is no use in a restart before the person has done something: logged in, if it is for that.
+    func lose(
+        _ downstream: Downstream, cause: String, hint: String?, isFinal: Bool = false, isAuthorization: Bool = false
+    ) {
         guard !downstream.isLost else { return }
         downstream.isLost = true
-        for timer in [Timer.startup(downstream.id), .probe(downstream.id), .listenAgain(downstream.id)] { cancel(timer) }
+        for timer in [Timer.startup(downstream.id), .probe(downstream.id), .listenAgain(downstream.id), .health(downstream.id)] {
+            cancel(timer)
+        }
+        downstream.healthCheck = nil
         withdrawQuestions(of: downstream, reason: "the server that asked has ended")
         downstream.earlyQuestions = []
         downstream.taskQuestions = [:]
@@ -323,7 +334,7 @@ extension Aggregator {
         if downstream.life.state != .stopped {
             let delay = downstream.life.lost(now: now, using: &random)
             if isFinal || !options.restartsServers { downstream.life.failedForGood() }
-            fail(downstream, cause: cause, hint: hint)
+            fail(downstream, cause: cause, hint: hint, isAuthorization: isAuthorization)
             if let delay, options.restartsServers, !isFinal { set(.restart(downstream.id), after: delay) }
         }
         let cause = ending == nil ? cause : "mcpagg is ending, and ended it"
@@ -338,13 +349,13 @@ extension Aggregator {
     }
 
     /// Records and reports why a server is not running, and answers what waited for it.
-    private func fail(_ downstream: Downstream, cause: String, hint: String?) {
-        downstream.failure = Downstream.Failure(cause: cause, hint: hint, at: now)
+    private func fail(_ downstream: Downstream, cause: String, hint: String?, isAuthorization: Bool = false) {
+        downstream.failure = Downstream.Failure(cause: cause, hint: hint, at: now, isAuthorization: isAuthorization)
         var text = "server '\(downstream.key)' is down: \(cause)"
         if case .backingOff(_, let until) = downstream.life.state { text += "; next attempt in \(now.duration(to: until).text)" }
         if let hint { text += " (\(hint))" }
         report(.error, text + "." + lastErrorLines(downstream))
-        while let (request, _, purpose) = downstream.queue.popFirst() { fail(request, purpose, .unavailable, describeDown(downstream)) }
+        while let (request, _, purpose) = downstream.queue.popFirst() { fail(request, purpose, downstream.unavailability, describeDown(downstream)) }
         settled(downstream)
     }
 

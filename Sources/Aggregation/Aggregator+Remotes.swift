@@ -142,6 +142,7 @@ extension Aggregator {
     /// Gets to know a server anew, while what it was asked before goes on.
     private func beginAgain(with downstream: Downstream) {
         downstream.life.begins()
+        downstream.launchedAt = now
         set(.startup(downstream.id), after: downstream.config.startupTimeout)
         for line in downstream.machine.renew() { downstream.connection?.send(line: line) }
     }
@@ -193,6 +194,7 @@ extension Aggregator {
         let hint = failure.hint.map { " To mend it: \($0)." } ?? ""
         let (kind, consequence): (RequestFailure, String) =
             switch failure.delivery {
+            case _ where failure.kind == .authorization: (.authorizationNeeded, "The request was not carried out.")
             case .notSent: (.unavailable, "The request was not sent.")
             case .refused: (.unavailable, "The request was not carried out.")
             case .unknown:
@@ -212,14 +214,14 @@ extension Aggregator {
             knownRemotes[endpoint.url] = nil
         }
         let isFinal = failure.kind == .configuration || failure.kind == .authorization
-        lose(downstream, cause: failure.cause, hint: failure.hint, isFinal: isFinal)
-        if failure.kind == .authorization { downstream.failure?.isAuthorization = true }
+        lose(
+            downstream, cause: failure.cause, hint: failure.hint, isFinal: isFinal, isAuthorization: failure.kind == .authorization)
         beginTeardown(of: downstream)
     }
 
     /// The server has forgotten our session, so another one is begun. Calls in flight go on on their own streams.
     func sessionLost(of downstream: Downstream) {
-        debug("server '\(downstream.key)': has forgotten the session; another one is begun")
+        debug("server '\(downstream.key)': another session is begun")
         beginAgain(with: downstream)
     }
 

@@ -20,7 +20,7 @@ extension Aggregator {
         } catch {
             if waitForServers(message, request, host: host) { return }
             if let downstream = downServer(ofPrefixIn: message.string(message.places[.name]) ?? "") {
-                return fail(request, kind.purpose, .unavailable, describeDown(downstream))
+                return fail(request, kind.purpose, downstream.unavailability, describeDown(downstream))
             }
             return host.answer(request, line: Composition.error(id: request.id, .invalidParams, "\(error)\(hintOfStarting)"))
         }
@@ -59,6 +59,7 @@ extension Aggregator {
         if era == .stateless, changedListens.contains(downstream.id) { renewListens() }
         let token = message.places[.metaProgressToken]
         let now = now
+        downstream.lastCall = now
         var forwarded = ForwardedRequest(
             request: request,
             purpose: purpose,
@@ -114,7 +115,7 @@ extension Aggregator {
     private func wait(
         _ message: Message, _ request: HostRequest, _ purpose: ForwardedRequest.Purpose, for downstream: Downstream, host: HostConnection
     ) {
-        guard case .starting = downstream.life.state else { return fail(request, purpose, .unavailable, describeDown(downstream)) }
+        guard case .starting = downstream.life.state else { return fail(request, purpose, downstream.unavailability, describeDown(downstream)) }
         guard downstream.queue.count < Limits.waitingCalls else {
             return refuse(request, purpose, "Server '\(downstream.key)' is starting, and too many requests wait for it already")
         }

@@ -147,6 +147,8 @@ package actor Aggregator {
     enum Timer: Hashable, Sendable {
         /// The handshake takes too long.
         case startup(DownstreamID)
+        /// The server has been silent for a while, or does not show that it is well.
+        case health(DownstreamID)
         /// A program that prints headers for it takes too long, or what it printed is too old.
         case headers(DownstreamID)
         case restart(DownstreamID)
@@ -219,6 +221,7 @@ package actor Aggregator {
     private func fired(_ timer: Timer) {
         switch timer {
         case .startup(let id): if let downstream = downstreams[id] { startupTimedOut(downstream) }
+        case .health(let id): if let downstream = downstreams[id] { healthDue(downstream) }
         case .headers(let id): if let downstream = downstreams[id] { headersDue(downstream) }
         case .restart(let id): if let downstream = downstreams[id] { launch(downstream) }
         case .teardown(let id): if let downstream = downstreams[id] { continueTeardown(of: downstream) }

@@ -39,6 +39,11 @@ final class Downstream {
     var elicitations: OrderedSet<String> = []
     /// When the earliest of its calls times out; no timer runs if `nil`.
     var nextExpiry: Instant?
+    /// When it was last sent something by a host, and when it last said something.
+    var lastCall = Instant(nanoseconds: 0)
+    var lastHeard = Instant(nanoseconds: 0)
+    /// Which of the methods that show whether it is well it was asked last; `nil` if none is waited for.
+    var healthCheck: Int?
     /// It ended when it was asked for its era: it is launched once more and not asked.
     var endedWhenProbed = false
 
@@ -119,6 +124,9 @@ final class Downstream {
     }
 
     var key: String { config.key }
+
+    /// What is said of requests that it cannot be sent.
+    var unavailability: RequestFailure { failure?.isAuthorization == true ? .authorizationNeeded : .unavailable }
 
     func sawElicitation(_ id: String) {
         elicitations.append(id)

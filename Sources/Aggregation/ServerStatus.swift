@@ -9,6 +9,8 @@ import Transports
 package struct ServerStatus: Sendable {
     package enum State: String, Sendable {
         case starting, ready, down, disabled
+        /// The person has to log in.
+        case authorizationNeeded = "authorization needed"
     }
 
     package var key: String
@@ -18,6 +20,8 @@ package struct ServerStatus: Sendable {
     /// What it calls itself: name and version.
     package var introduction: String?
     package var processID: Int?
+    /// How a server behind a URL is reached.
+    package var http: HTTPFigures?
     /// Tools it offers to hosts.
     package var tools: Int
     /// From launch to the first tool list.
@@ -29,6 +33,16 @@ package struct ServerStatus: Sendable {
     /// Lines on its standard output that are no messages, and the first of them.
     package var noiseLines: Int
     package var noise: String?
+}
+
+/// What was done so far to reach a server behind a URL.
+package struct HTTPFigures: Sendable {
+    /// `http` or `sse`.
+    package var transport: String
+    package var hasSession: Bool
+    package var sessionsOpened: Int
+    package var requestsSent: Int
+    package var requestsInFlight: Int
 }
 
 extension Aggregator {
@@ -43,13 +57,19 @@ extension Aggregator {
                 switch downstream.life.state {
                 case .idle, .starting: .starting
                 case .ready: .ready
-                case .backingOff, .failed, .stopped: .down
+                case .backingOff, .failed, .stopped: downstream.failure?.isAuthorization == true ? .authorizationNeeded : .down
                 }
             return ServerStatus(
                 key: server.key, state: state,
                 revision: downstream.machine.introduction?.revision.rawValue,
                 introduction: downstream.machine.introduction.map { redact("\($0.name) \($0.version)") },
                 processID: downstream.child?.process.processID,
+                http: downstream.remote.map { remote in
+                    HTTPFigures(
+                        transport: remote.server.wire == .legacy ? "sse" : "http", hasSession: remote.server.hasSession,
+                        sessionsOpened: remote.server.sessionsOpened, requestsSent: remote.server.requestsSent,
+                        requestsInFlight: downstream.machine.requestsInFlight)
+                },
                 tools: offered[server.key] ?? 0,
                 startTime: downstream.startTime,
                 cause: downstream.failure.map { redact($0.cause) },

@@ -80,7 +80,7 @@ extension DownstreamProtocol {
             switch waiting {
             case .forwarded, .task: continue
             case .listen: messages.append(Self.cancellation(of: id, reason: "begun anew"))
-            case .initialize, .discover, .list, .own: break
+            case .initialize, .discover, .list, .own, .check: break
             }
             _ = requests.remove(id)
         }

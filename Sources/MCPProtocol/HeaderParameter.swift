@@ -91,7 +91,8 @@ package struct HeaderParameter: Hashable, Sendable {
 
     /// `1.0` and `1e2` are integers too, for JSON Schema.
     private static func decimal(_ text: String) -> String {
-        guard Int(text) == nil, let number = Double(text), let integer = Int(exactly: number), abs(integer) <= largestInteger else {
+        if let integer = Int(text) { return String(integer) }
+        guard let number = Double(text), let integer = Int(exactly: number), abs(integer) <= largestInteger else {
             return text
         }
         return String(integer)

@@ -76,6 +76,7 @@ extension Failure {
         let text = error["message"]?.string ?? "the server reported an error"
         let status: ExitStatus =
             switch error["data"]?[RequestFailure.metaKey]?.string.flatMap(RequestFailure.init(rawValue:)) {
+            case .authorizationNeeded: .authorizationNeeded
             case .unavailable, .timedOut: .unreachable
             case .outcomeUnknown: .outcomeUnknown
             case nil: .tool

@@ -5,7 +5,7 @@ package enum HeaderText {
     /// A text as a header carries it (MCP 2026-07-28, basic/transports, "Value Encoding"): as it is if that is plain ASCII, else in base64
     /// between marks.
     package static func encoded(_ text: String) -> String {
-        let isPlain = text.utf8.allSatisfy { (0x20...0x7E).contains($0) || $0 == 0x09 }
+        let isPlain = text.utf8.allSatisfy { (0x20...0x7E).contains($0) }
         let hasEdges = text.utf8.first.map(isBlank) == true || text.utf8.last.map(isBlank) == true
         let looksEncoded = text.hasPrefix("=?base64?") && text.hasSuffix("?=")
         if isPlain, !hasEdges, !looksEncoded { return text }

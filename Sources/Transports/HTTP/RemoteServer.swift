@@ -105,6 +105,8 @@ package final class RemoteServer: ServerConnection, PendingWriter {
         case beginning
         /// The server has to accept `notifications/initialized` first.
         case announcing
+        /// It was ended; another one is begun when there is something to send.
+        case resting
     }
 
     package init(
@@ -187,6 +189,10 @@ package final class RemoteServer: ServerConnection, PendingWriter {
         isExpectingFlush = false
         guard !isEnded, !isUnauthorized, let headers else { return }
         guard wire == .streamable || endpoint != nil else { return }
+        if session == .resting, !requests.isEmpty || !others.isEmpty {
+            session = .beginning
+            delegate.sessionLost()
+        }
         var kept: Deque<Post> = []
         while let post = others.popFirst() {
             guard mayPass(post) else {
@@ -200,6 +206,8 @@ package final class RemoteServer: ServerConnection, PendingWriter {
         guard session == .open, !requests.isEmpty else { return }
         var room = HTTPLimits.requestsInFlight - posts.values.reduce(0) { $1.countsAsRequest && !$1.isOver ? $0 + 1 : $0 }
         while room > 0, let post = requests.popFirst() {
+            // It may have been given up while it waited.
+            guard post.isWanted else { continue }
             room -= 1
             send(post, headers)
         }
@@ -215,6 +223,7 @@ package final class RemoteServer: ServerConnection, PendingWriter {
         case .open: true
         case .beginning: post.isFirst
         case .announcing: post.notification == Method.initialized.rawValue
+        case .resting: false
         }
     }
 
@@ -307,6 +316,19 @@ package final class RemoteServer: ServerConnection, PendingWriter {
         guard !isUnauthorized else { return }
         isUnauthorized = true
         delegate.unauthorized(status: status, challenges: challenges)
+    }
+
+    package var hasSession: Bool { sessionID != nil }
+    package var isResting: Bool { session == .resting }
+
+    /// Ends the session; the next message begins another one.
+    package func rest() {
+        guard wire == .streamable, sessionID != nil, session == .open, posts.isEmpty else { return }
+        sayGoodbye {}
+        sessionID = nil
+        session = .resting
+        listening?.stop()
+        listening = nil
     }
 
     /// The session belongs to somebody we are not any more.
