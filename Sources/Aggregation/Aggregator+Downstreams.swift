@@ -128,10 +128,10 @@ extension Aggregator {
             for element in elements {
                 switch element {
                 case .success(let message): received(message, from: downstream, on: request)
-                case .failure(let error): unreadable(error, text: bytes, from: downstream)
+                case .failure(let error): unreadable(error, text: bytes, from: downstream, on: request)
                 }
             }
-        case .unreadable(let error): unreadable(error, text: bytes, from: downstream)
+        case .unreadable(let error): unreadable(error, text: bytes, from: downstream, on: request)
         }
     }
 
@@ -176,10 +176,12 @@ extension Aggregator {
             for line in lines { connection.send(line: line) }
             expectExpiry(of: downstream, within: DownstreamProtocol.listTimeout)
         case .listed(let kind, let features, let lines):
+            downstream.listFailures[kind] = nil
             for line in lines { connection.send(line: line) }
             take(features, kind, of: downstream)
             expectRelist(of: downstream)
-        case .listFailed(_, let reason, let lines):
+        case .listFailed(let kind, let reason, let lines):
+            downstream.listFailures[kind] = reason
             for line in lines { connection.send(line: line) }
             report(.warning, "server '\(downstream.key)': \(reason)")
             expectRelist(of: downstream)
@@ -207,7 +209,8 @@ extension Aggregator {
     }
 
     /// A line that is no message. Banners are common: the first one is reported, the others are counted.
-    private func unreadable(_ error: MessageError, text: ByteBuffer?, from downstream: Downstream) {
+    private func unreadable(_ error: MessageError, text: ByteBuffer?, from downstream: Downstream, on request: Int? = nil) {
+        if downstream.remote != nil, unreadableBody(error, text, from: downstream, on: request) { return }
         downstream.noise.lines += 1
         // Secrets go before it is cut: of a part nobody could tell that it is one.
         let line = text.map { String(decoding: $0.readableBytesView.prefix(Limits.noiseLooked), as: UTF8.self) } ?? "\(error)"
@@ -355,7 +358,9 @@ extension Aggregator {
         if case .backingOff(_, let until) = downstream.life.state { text += "; next attempt in \(now.duration(to: until).text)" }
         if let hint { text += " (\(hint))" }
         report(.error, text + "." + lastErrorLines(downstream))
-        while let (request, _, purpose) = downstream.queue.popFirst() { fail(request, purpose, downstream.unavailability, describeDown(downstream)) }
+        while let (request, _, purpose) = downstream.queue.popFirst() {
+            fail(request, purpose, downstream.unavailability, describeDown(downstream))
+        }
         settled(downstream)
     }
 

@@ -135,7 +135,9 @@ extension Aggregator {
     func isOver(_ downstream: Downstream) {
         guard downstream.life.state == .stopped else { return }
         let id = downstream.id
-        for timer in [Timer.startup(id), .restart(id), .teardown(id), .childEnd(id), .expiry(id), .headers(id), .health(id)] { cancel(timer) }
+        for timer in [Timer.startup(id), .restart(id), .teardown(id), .childEnd(id), .expiry(id), .headers(id), .health(id)] {
+            cancel(timer)
+        }
         downstreams[id] = nil
         endIfOver()
     }

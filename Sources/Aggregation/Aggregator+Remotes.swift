@@ -29,12 +29,11 @@ extension Aggregator {
                 throw HTTPFailure(.configuration, .notSent, cause: "its URL cannot be used", hint: "correct 'url' in the config file")
             }
             let proxy = try ProxyRules(environment: surroundings.environment).proxy(for: target.origin)
-            let client = try HTTPClientFactory.make(
-                HTTPClientFactory.Settings(
-                    caFile: endpoint.caFile, clientCertificate: endpoint.clientCertificate, clientKey: endpoint.clientKey, proxy: proxy),
-                on: eventLoop)
+            let settings = HTTPClientFactory.Settings(
+                caFile: endpoint.caFile, clientCertificate: endpoint.clientCertificate, clientKey: endpoint.clientKey, proxy: proxy)
+            let client = try HTTPClientFactory.make(settings, for: target.origin, on: eventLoop)
             let server = RemoteServer(
-                target, wire: wire, client: client, on: eventLoop, pending: pending,
+                target, settings: settings, wire: wire, client: client, on: eventLoop, pending: pending,
                 delegate: DownstreamRemoteDelegate(aggregator: self, downstream: downstream.id, launch: downstream.launches),
                 random: random, messageLimit: Limits.messageLength)
             server.setReading(readsServers)
@@ -152,6 +151,20 @@ extension Aggregator {
     func received(_ body: ByteBuffer, from downstream: Downstream, on request: Int?, status: Int) {
         if let request, downstream.machine.isOpening(request), [400, 404, 405].contains(status) { downstream.remote?.mayBeLegacy = true }
         received(body, from: downstream, on: request)
+    }
+
+    /// What came over HTTP is no message. In the place of an answer, it is one that will never come.
+    /// - Returns: whether that is all there is to say.
+    func unreadableBody(_ error: MessageError, _ text: ByteBuffer?, from downstream: Downstream, on request: Int?) -> Bool {
+        let line = text.map { String(decoding: $0.readableBytesView.prefix(Limits.noiseLooked), as: UTF8.self) } ?? ""
+        let shown = redact(line).oneLine.prefix(Limits.shownNoise)
+        guard let request, downstream.machine.isInFlight(request) else {
+            debug("server '\(downstream.key)': sent something that is \(error): \(shown)")
+            return error.id == nil
+        }
+        let cause = "its answer is \(error); it begins with: \(shown)"
+        _ = failed(request, HTTPFailure(.notMCP, .unknown, cause: cause, hint: nil), attempt: .max, of: downstream)
+        return true
     }
 
     func failed(

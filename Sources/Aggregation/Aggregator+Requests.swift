@@ -115,7 +115,9 @@ extension Aggregator {
     private func wait(
         _ message: Message, _ request: HostRequest, _ purpose: ForwardedRequest.Purpose, for downstream: Downstream, host: HostConnection
     ) {
-        guard case .starting = downstream.life.state else { return fail(request, purpose, downstream.unavailability, describeDown(downstream)) }
+        guard case .starting = downstream.life.state else {
+            return fail(request, purpose, downstream.unavailability, describeDown(downstream))
+        }
         guard downstream.queue.count < Limits.waitingCalls else {
             return refuse(request, purpose, "Server '\(downstream.key)' is starting, and too many requests wait for it already")
         }

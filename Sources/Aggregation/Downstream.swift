@@ -27,6 +27,8 @@ final class Downstream {
     var launches = 0
     /// What it offers, from the last lists that could be read. Kept while it restarts.
     var features: [FeatureKind: [FeatureDefinition]] = [:]
+    /// Why lists could not be read the last time.
+    var listFailures: [FeatureKind: String] = [:]
     /// Requests that came while it was starting.
     var queue: Deque<(request: HostRequest, message: Message, purpose: ForwardedRequest.Purpose)> = []
     /// What it asked hosts, by its own ids.

@@ -27,6 +27,8 @@ package struct ServerStatus: Sendable {
     /// From launch to the first tool list.
     package var startTime: Duration?
     package var cause: String?
+    /// What is wrong with it although it is ready: lists that cannot be read.
+    package var problems: [String] = []
     package var hint: String?
     /// The end of what it wrote to standard error.
     package var errorLines: [String]
@@ -73,6 +75,9 @@ extension Aggregator {
                 tools: offered[server.key] ?? 0,
                 startTime: downstream.startTime,
                 cause: downstream.failure.map { redact($0.cause) },
+                problems: FeatureKind.allCases.compactMap { kind in
+                    downstream.listFailures[kind].map { redact("its \(kind.noun)s could not be listed: \($0)") }
+                },
                 hint: downstream.failure?.hint.map { redact($0) },
                 errorLines: downstream.errorOutput.tail(Limits.shownErrorLines).map { redact($0) },
                 noiseLines: downstream.noise.lines,

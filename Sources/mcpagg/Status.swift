@@ -7,7 +7,9 @@ import Resilience
 struct Status: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Start every server and say how each is.",
-        discussion: "For each failure the cause and what to do about it. Ends with 0 if all are ready, with 3 if all that is missing is a login, else with 4.")
+        discussion:
+            "For each failure the cause and what to do about it. Ends with 0 if all are ready, with 3 if all that is missing is a login, else with 4."
+    )
 
     @OptionGroup var global: GlobalOptions
 
@@ -47,6 +49,7 @@ struct Status: AsyncParsableCommand {
         for server in servers {
             var text = ""
             if let cause = server.cause { text += "  cause: \(Table.oneLine(cause))\n" }
+            for problem in server.problems { text += "  problem: \(Table.oneLine(problem))\n" }
             if let hint = server.hint { text += "  hint: \(Table.oneLine(hint))\n" }
             if let noise = server.noise {
                 let lines = server.noiseLines == 1 ? "1 line" : "\(server.noiseLines) lines"
@@ -81,6 +84,11 @@ struct Status: AsyncParsableCommand {
                         }
                         if let cause = server.cause { entry.member("cause", cause) }
                         if let hint = server.hint { entry.member("hint", hint) }
+                        if !server.problems.isEmpty {
+                            entry.array("problems") { list in
+                                for problem in server.problems { list.value(problem) }
+                            }
+                        }
                         entry.array("stderr") { lines in
                             for line in server.errorLines { lines.value(line) }
                         }

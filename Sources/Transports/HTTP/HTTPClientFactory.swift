@@ -5,8 +5,6 @@ import Resilience
 
 /// Clients for HTTP servers, with what the person configured for one of them.
 package enum HTTPClientFactory {
-    static let connectTimeout = "\(HTTPLimits.connectTimeout.components.seconds) s"
-
     /// What one server needs beside its URL.
     package struct Settings: Hashable, Sendable {
         /// PEM files, absolute paths.
@@ -24,7 +22,10 @@ package enum HTTPClientFactory {
     }
 
     /// A client with connections of its own. Redirects are not followed: whoever sends a request knows where it may go.
-    package static func make(_ settings: Settings, on eventLoop: any EventLoop) throws(HTTPFailure) -> HTTPClient {
+    /// - Parameter origin: of the server, whose certificate is expected.
+    package static func make(
+        _ settings: Settings, for origin: HTTPTarget.Origin, on eventLoop: any EventLoop
+    ) throws(HTTPFailure) -> HTTPClient {
         var configuration = HTTPClient.Configuration(redirectConfiguration: .disallow)
         configuration.timeout.connect = .nanoseconds(HTTPLimits.connectTimeout.clampedNanoseconds)
         configuration.connectionPool.idleTimeout = .nanoseconds(HTTPLimits.connectionIdleTime.clampedNanoseconds)
@@ -33,6 +34,11 @@ package enum HTTPClientFactory {
         configuration.connectionPool.retryConnectionEstablishment = false
         configuration.httpVersion = .automatic
         configuration.tlsConfiguration = try tls(settings)
+        // The only places where a connection can be looked at before anything is sent on it.
+        if origin.isEncrypted {
+            configuration.http1_1ConnectionDebugInitializer = { CertificateName.check($0, host: origin.host) }
+            configuration.http2ConnectionDebugInitializer = { CertificateName.check($0, host: origin.host) }
+        }
         configuration.proxy = settings.proxy.map { proxy in
             .server(
                 host: proxy.host, port: proxy.port,

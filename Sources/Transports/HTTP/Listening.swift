@@ -72,6 +72,7 @@ final class Listening {
 
 extension Listening: ExchangeHandler {
     func received(_ head: HTTPResponseHead) {
+        server.isKnown = true
         guard head.status.code == 200, HeaderText.mediaType(head.headers.first(name: "Content-Type")) == "text/event-stream" else {
             refusal = (head, ByteBuffer())
             return
@@ -139,7 +140,7 @@ extension Listening: ExchangeHandler {
     }
 
     func failed(_ error: any Error, wasSent: Bool) {
-        ended(HTTPFailure(error, wasSent: wasSent, origin: target.origin))
+        ended(HTTPFailure(error, wasSent: wasSent, isKnown: server.isKnown, route: server.route))
         server.delegate.readCompleted()
     }
 

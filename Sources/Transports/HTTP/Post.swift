@@ -181,6 +181,7 @@ final class Post {
 
 extension Post: ExchangeHandler {
     func received(_ head: HTTPResponseHead) {
+        server.isKnown = true
         switch head.status.code {
         case 200..<300: received(good: head)
         default: answer = .failure(head, ByteBuffer())
@@ -299,7 +300,7 @@ extension Post: ExchangeHandler {
 
     func failed(_ error: any Error, wasSent: Bool) {
         exchange = nil
-        let failure = HTTPFailure(error, wasSent: wasSent, origin: target.origin)
+        let failure = HTTPFailure(error, wasSent: wasSent, isKnown: server.isKnown, route: server.route)
         if case .events = answer { wasCut(failure) } else if isResuming { wasCut(failure) } else { fail(failure) }
         server.delegate.readCompleted()
     }

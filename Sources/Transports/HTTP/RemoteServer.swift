@@ -53,6 +53,7 @@ package final class RemoteServer: ServerConnection, PendingWriter {
     }
 
     let target: HTTPTarget
+    let route: HTTPRoute
     package let wire: Wire
     let client: HTTPClient
     let eventLoop: any EventLoop
@@ -94,6 +95,9 @@ package final class RemoteServer: ServerConnection, PendingWriter {
     package private(set) var isReading = true
     private var readers: [EventLoopPromise<Void>] = []
 
+    /// It has answered something.
+    var isKnown = false
+
     // For people.
     package internal(set) var sessionsOpened = 0
     package internal(set) var requestsSent = 0
@@ -110,10 +114,12 @@ package final class RemoteServer: ServerConnection, PendingWriter {
     }
 
     package init(
-        _ target: HTTPTarget, wire: Wire, client: HTTPClient, on eventLoop: any EventLoop, pending: PendingWrites,
+        _ target: HTTPTarget, settings: HTTPClientFactory.Settings, wire: Wire, client: HTTPClient, on eventLoop: any EventLoop,
+        pending: PendingWrites,
         delegate: any RemoteDelegate, random: any RandomNumberGenerator, messageLimit: Int = LineFraming.defaultLimit
     ) {
         self.target = target
+        route = HTTPRoute(target.origin, settings)
         self.wire = wire
         self.client = client
         self.eventLoop = eventLoop

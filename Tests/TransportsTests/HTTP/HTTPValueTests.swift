@@ -138,3 +138,19 @@ struct ResumptionTests {
         #expect(resumption.ended(using: &random) == .connect(after: HTTPLimits.longestRetry))
     }
 }
+
+@Suite("The name in a certificate")
+struct CertificateNameTests {
+    @Test(
+        "is that of the host, or stands for it",
+        arguments: [
+            ("a.example", ["a.example"], true), ("A.Example.", ["a.example"], true), ("a.example", ["b.example"], false),
+            ("a.example", ["*.example"], true), ("b.a.example", ["*.example"], false), ("example", ["*.example"], false),
+            ("a.example", [], false), ("a.example", nil, true), ("a.example", ["b.example", "a.example"], true),
+            ("a.example", ["*"], false), ("a.example", ["a.*"], false),
+        ] as [(String, [String]?, Bool)])
+    func names(host: String, names: [String]?, isFor: Bool) { #expect(CertificateName.isFor(host, names) == isFor) }
+
+    @Test("is not looked for if an address was asked for", arguments: [("127.0.0.1", true), ("::1", true), ("a", false), ("1.2.3", false)])
+    func addresses(host: String, isAddress: Bool) { #expect(CertificateName.isAddress(host) == isAddress) }
+}
