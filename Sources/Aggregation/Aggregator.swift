@@ -13,7 +13,8 @@ import Transports
 ///
 /// The one owner of mutable state, pinned to the event loop of all its connections: channel handlers enter it without a task or a
 /// thread hop, so messages keep their order and a forwarded call costs no scheduling. The files beside this one follow the way of a
-/// call: `+Hosts`, `+Requests`, `+Downstreams`, `+Children`, `+Remotes`; where it forks, `+Questions`, `+Parking`, `+Input`, `+Resources`, `+Listens` and `+Tasks`;
+/// call: `+Hosts`, `+Requests`, `+Downstreams`, `+Children`, `+Remotes`; where it forks, `+Questions`, `+Parking`, `+Input`,
+/// `+Resources`, `+Listens` and `+Tasks`;
 /// beside it are `+Access`, `+Health`, `+Catalog`, `+Reload` and `+Shutdown`.
 package actor Aggregator {
     /// What differs between a server for hosts and a single command in a shell.

@@ -8,7 +8,7 @@ struct Status: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Start every server and say how each is.",
         discussion:
-            "For each failure the cause and what to do about it. Ends with 0 if all are ready, with 3 if all that is missing is a login, else with 4."
+            "For each failure the cause and the remedy. Ends with 0 if all are ready, with 3 if only logins are missing, else with 4."
     )
 
     @OptionGroup var global: GlobalOptions

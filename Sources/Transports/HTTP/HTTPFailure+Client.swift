@@ -26,7 +26,8 @@ package struct HTTPRoute: Sendable {
     /// Without its credentials.
     fileprivate var proxy: String? { settings.proxy.map { "the proxy \($0.host):\($0.port)" } }
     fileprivate var proxyHint: String {
-        "the proxy is that of the environment variable \(origin.isEncrypted ? "HTTPS_PROXY" : "HTTP_PROXY"); \(origin.host) can be named in NO_PROXY"
+        let variable = origin.isEncrypted ? "HTTPS_PROXY" : "HTTP_PROXY"
+        return "the proxy is that of the environment variable \(variable); \(origin.host) can be named in NO_PROXY"
     }
     fileprivate var ownCertificateHint: String {
         settings.clientCertificate == nil
@@ -75,13 +76,13 @@ extension HTTPFailure {
     private init(_ error: HTTPClientError, _ delivery: Delivery, isKnown: Bool, _ route: HTTPRoute) {
         let origin = route.origin
         let proxy = route.proxy ?? "the proxy"
+        let peer = route.proxy ?? "\(origin)"
         let limit = "\(HTTPLimits.connectTimeout.components.seconds) s"
         switch error {
         case .connectTimeout:
             self.init(
                 .transient, .notSent,
-                cause:
-                    "\(route.proxy ?? "\(origin)") did not take the connection\(origin.isEncrypted ? ", TLS included," : "") within \(limit)",
+                cause: "\(peer) did not take the connection\(origin.isEncrypted ? ", TLS included," : "") within \(limit)",
                 hint: origin.isEncrypted ? "is it really a server of HTTPS?" : nil)
         case .tlsHandshakeTimeout:
             self.init(
