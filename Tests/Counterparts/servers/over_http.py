@@ -1,7 +1,7 @@
 """Serves a server of the SDK, or an ASGI application, on a loopback port, and records every exchange.
 
 The first line on stdout is the port. Each line of the recording is a JSON object of one `exchange`, numbered as they came:
-`request` with method, path, headers and body; `response` with status and headers; `message`, a JSON body or the data of an event as it
+`request` with method, path, headers, body and the client's port; `response` with status and headers; `message`, a JSON body or the data of an event as it
 leaves; `closed`, the client went away before the answer had its end.
 """
 
@@ -35,14 +35,18 @@ class Recorder:
         if scope["type"] != "http":
             return await self.application(scope, receive, send)
         exchange = self.exchanges = self.exchanges + 1
-        body, tail, is_over, is_events = b"", b"", False, False
+        body, tail, kind = b"", b"", ""
+        is_noted, is_over = False, False
 
         def request() -> None:
+            nonlocal is_noted
+            is_noted = True
             headers = [[name.decode("latin-1"), value.decode("latin-1")] for name, value in scope["headers"]]
             target = scope["path"] + ("?" + scope["query_string"].decode() if scope["query_string"] else "")
             # Bytes that are no UTF-8 survive, as lone surrogates.
             text = body.decode("utf-8", "surrogateescape")
-            self.note(exchange, "request", method=scope["method"], path=target, headers=headers, body=text)
+            port = scope["client"][1]
+            self.note(exchange, "request", method=scope["method"], path=target, headers=headers, body=text, connection=port)
 
         async def receiving():
             nonlocal body
@@ -56,22 +60,24 @@ class Recorder:
             return event
 
         async def sending(event):
-            nonlocal tail, is_over, is_events
+            nonlocal tail, kind, is_over
             if event["type"] == "http.response.start":
+                if not is_noted:
+                    request()  # refused without a look at what it says
                 headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in event["headers"]}
-                is_events = headers.get("content-type", "").startswith("text/event-stream")
+                kind = headers.get("content-type", "").partition(";")[0]
                 self.note(exchange, "response", status=event["status"], headers=headers)
             else:
                 tail += event.get("body", b"")
                 is_over = not event.get("more_body")
-                if is_events:
+                if kind == "text/event-stream":
                     *events, tail = tail.replace(b"\r\n", b"\n").split(b"\n\n")
                     for text in events:
                         fields = [line.partition(b":") for line in text.split(b"\n")]
                         data = b"\n".join(value.removeprefix(b" ") for name, _, value in fields if name == b"data")
                         if data and (b"event", b":", b" endpoint") not in fields:
                             self.note(exchange, "message", text=data.decode())
-                elif is_over and tail:
+                elif kind == "application/json" and is_over and tail:
                     self.note(exchange, "message", text=tail.decode("utf-8", "surrogateescape"))
             await send(event)
 
@@ -115,7 +121,10 @@ def application(server, options, variant: str) -> Starlette:
 
 def serve(served, recording: Path) -> None:
     """Until the process is ended from outside."""
-    listening = socket.create_server(("127.0.0.1", 0), backlog=1024)
+    # The protocol is named so that asyncio switches Nagle's algorithm off; or the second part of an answer would wait for 40 ms.
+    listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    listening.bind(("127.0.0.1", 0))
+    listening.listen(1024)
     print(listening.getsockname()[1], flush=True)
     config = uvicorn.Config(Recorder(served, recording), lifespan="on", log_level="warning", ws="none")
     uvicorn.Server(config).run(sockets=[listening])
