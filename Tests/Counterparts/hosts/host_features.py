@@ -2,7 +2,8 @@
 
 It reads `{command, environment, stateless, without}` from stdin, like the other hosts; with `url` (and `events` for the transport of
 2024-11-05) in place of a command it speaks over HTTP. The stateless era needs the second generation. `without` names what the server's
-way of being reached cannot carry: `questions`, `notices` (those outside of requests), `cancelling`, `steps` (progress and logs of requests).
+way of being reached cannot carry: `questions`, `notices` (those outside of requests), `cancelling`, `steps` (progress and logs of
+requests); or single entries that the server does not have.
 """
 
 import contextlib
@@ -74,7 +75,7 @@ async def cancel(session, tool, has_steps):
 
 async def play(order):
     outcome = []
-    has = {what: what not in order.get("without", ()) for what in ("questions", "notices", "cancelling", "steps")}
+    has = {what: what not in order.get("without", ()) for what in ("questions", "notices", "cancelling", "steps", "subscribe")}
     changes = {kind: anyio.Event() for kind in ("tools", "prompts", "resources", "updated")}
 
     async def happened(kind):
@@ -91,6 +92,9 @@ async def play(order):
         pass
 
     async def note(name, awaitable):
+        if name in order.get("without", ()):
+            awaitable.close()
+            return
         try:
             outcome.append([name, dumped(await awaitable)])
         except Exception as error:  # the SDKs call it differently
@@ -140,10 +144,11 @@ async def play(order):
             await use(session)
             if not has["notices"]:
                 return
-            await note("subscribe", session.subscribe_resource("feature://text"))
-            await note("subscribed", session.call_tool("updates", {}))
-            await happened("updated")
-            await note("unsubscribe", session.unsubscribe_resource("feature://text"))
+            if has["subscribe"]:
+                await note("subscribe", session.subscribe_resource("feature://text"))
+                await note("subscribed", session.call_tool("updates", {}))
+                await happened("updated")
+                await note("unsubscribe", session.unsubscribe_resource("feature://text"))
             await session.send_roots_list_changed()
             for kind in ("tools", "prompts", "resources"):
                 await note(kind, session.call_tool("changes", {"kind": kind}))
