@@ -18,6 +18,7 @@ endif
 COUNTERPARTS := Tests/Counterparts
 MCP1 := .venv/mcp1
 MCP2 := .venv/mcp2
+FASTMCP := .venv/fastmcp
 
 .PHONY: fuzz help demo test unit-test counterpart-test release format format-check install clean system-packages
 
@@ -48,7 +49,7 @@ unit-test: system-packages
 	swift build $(BUILD_FLAGS) --build-tests
 	swift test $(BUILD_FLAGS)
 
-counterpart-test: release $(MCP1)/.installed $(MCP2)/.installed
+counterpart-test: release $(MCP1)/.installed $(MCP2)/.installed $(FASTMCP)/.installed
 	@$(MCP2)/bin/python $(COUNTERPARTS)/what_is_validated.py
 	$(MCP2)/bin/python -m pytest -c $(COUNTERPARTS)/pytest.ini $(COUNTERPARTS) $(T)
 
@@ -61,7 +62,7 @@ release: system-packages
 	swift build $(RELEASE_FLAGS) --product fake-mcp-server
 	swift build $(RELEASE_FLAGS) --product mcpagg
 
-# Two environments, because the `mcp` package of either generation keeps the other one out. The stamp is written last, so an
+# One environment for each, because the `mcp` package of either generation keeps the other one out. The stamp is written last, so an
 # installation that was interrupted is done again.
 .venv/%/.installed: $(COUNTERPARTS)/requirements-%.txt | system-packages
 	rm -rf .venv/$*

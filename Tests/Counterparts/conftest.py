@@ -11,6 +11,7 @@ def pytest_configure(config: pytest.Config) -> None:
         for program in (places.mcpagg, places.fake, places.git):
             program()
         places.environment(1)
+        places.environment("fastmcp")
     except places.Missing as missing:
         pytest.exit(f"error: {missing}", returncode=2)
 
