@@ -239,7 +239,7 @@ class Behaviour:
             case "add":
                 return text(str(arguments["a"] + arguments["b"]))
             case _ if any(each["name"] == name for each in self.tools):
-                return text(arguments.get("text", name))
+                return text(arguments.get("text") or name)
         raise Refused(-32602, f"Unknown tool: {name}")
 
     async def call_slowly(self, exchange: Exchange) -> None:

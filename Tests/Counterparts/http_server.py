@@ -176,6 +176,10 @@ class HTTPServer:
         else:
             exchange.cut()
 
+    async def pause(self) -> None:
+        """Lets the sockets be written, for handlers that send more than there is room for."""
+        await asyncio.sleep(0.001)
+
     # What happened
 
     def _note(self, entry: Entry) -> None:
