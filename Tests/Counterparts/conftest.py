@@ -3,6 +3,7 @@ import pytest
 import places
 import validation
 from bench import Bench
+from http_bench import Web
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -28,3 +29,13 @@ def bench(tmp_path):
     problems = bench.close()
     if problems:
         pytest.fail(f"{len(problems)} problem(s) after the test:\n" + "\n".join(problems[:20]), pytrace=False)
+
+
+@pytest.fixture
+def web(bench):
+    """Servers behind URLs; every request that mcpagg made to them is judged when the test is over."""
+    web = Web(bench)
+    yield web
+    problems = web.close()
+    if problems:
+        pytest.fail(f"{len(problems)} problem(s) with requests over HTTP:\n" + "\n".join(problems[:20]), pytrace=False)
