@@ -1,3 +1,4 @@
+import Authorization
 import ConfigFile
 import Crypto
 import FeatureCatalog
@@ -16,6 +17,8 @@ struct RemoteAccess {
         case config
         /// A program prints them.
         case command(HTTPEndpoint.HeadersCommand)
+        /// The person logs in, if the server wants that.
+        case login(Authorizer, ProtectedServer)
     }
 
     let source: Source
@@ -25,10 +28,31 @@ struct RemoteAccess {
     var fetch: Task<Void, Never>?
     /// How often they were; what an earlier time brings is of no interest.
     var fetches = 0
+    /// What requests carry, of a login.
+    var token: AccessToken?
 
-    init(_ endpoint: HTTPEndpoint) {
+    /// - Parameter authorizer: `nil` if there are no logins.
+    init(_ endpoint: HTTPEndpoint, key: String, authorizer: @autoclosure () -> Authorizer?) {
         headers = endpoint.headers.map { ($0.key, $0.value) }
-        source = endpoint.headersFrom.map { .command($0) } ?? .config
+        let saysWho = endpoint.headers.keys.contains { $0.lowercased() == "authorization" }
+        if let command = endpoint.headersFrom {
+            source = .command(command)
+        } else if !saysWho, let authorizer = authorizer() {
+            let oauth = endpoint.oauth
+            source = .login(
+                authorizer,
+                ProtectedServer(
+                    key: key, url: endpoint.url, clientID: oauth?.clientID, clientSecret: oauth?.clientSecret, scopes: oauth?.scopes ?? [],
+                    callbackPort: oauth?.callbackPort))
+        } else {
+            source = .config
+        }
+    }
+
+    /// What is to be done before the client may be shut down: a new token could be lost.
+    var lastDuty: (@Sendable () async -> Void)? {
+        guard case .login(let authorizer, _) = source else { return nil }
+        return { await authorizer.settled() }
     }
 
     /// Whom the headers speak for, without saying it.
@@ -55,6 +79,8 @@ extension Aggregator {
         switch access.source {
         case .config: authorize(downstream, access.headers)
         case .command(let command): fetchHeaders(command, for: downstream)
+        case .login(let authorizer, let server):
+            fetchToken(for: downstream, isRefused: false) { () async throws(AuthorizationProblem) in try await authorizer.token(for: server) }
         }
     }
 
@@ -66,6 +92,14 @@ extension Aggregator {
         case .command(let command):
             guard status == 401 else { return refuse(downstream, status: status) }
             fetchHeaders(command, for: downstream)
+        case .login(let authorizer, let server):
+            guard status == 401 else { return forbidden(downstream, authorizer, server, challenges: challenges) }
+            let refused = access.token
+            fetchToken(for: downstream, isRefused: true) { () async throws(AuthorizationProblem) in
+                // Somebody may have logged in since we looked.
+                guard let refused else { return try await authorizer.token(for: server) }
+                return try await authorizer.replacement(for: refused, of: server)
+            }
         }
     }
 
@@ -84,6 +118,103 @@ extension Aggregator {
             hasOwn ? "correct its 'Authorization' in the config file" : "give it 'headers' with an 'Authorization' in the config file"
         let what = status == 401 ? "it wants authorization (HTTP 401)" : "it forbids this (HTTP 403)"
         downstream.remote?.server.refuse(HTTPFailure(.authorization, .refused, cause: what, hint: hint, status: status))
+    }
+
+    // MARK: Logins
+
+    private func fetchToken(
+        for downstream: Downstream, isRefused: Bool, _ body: @escaping @Sendable () async throws(AuthorizationProblem) -> AccessToken?
+    ) {
+        guard let access = downstream.remote?.access else { return }
+        let (id, launch, fetch) = (downstream.id, downstream.launches, access.fetches + 1)
+        downstream.remote?.access.fetches = fetch
+        // Detached: it must not inherit our isolation, or the event loop would wait for the file.
+        downstream.remote?.access.fetch = Task.detached {
+            let outcome: Result<AccessToken?, AuthorizationProblem>
+            do throws(AuthorizationProblem) {
+                outcome = .success(try await body())
+            } catch {
+                outcome = .failure(error)
+            }
+            await self.fetchedToken(outcome, for: id, launch: launch, fetch: fetch, isRefused: isRefused)
+        }
+    }
+
+    private func fetchedToken(
+        _ outcome: Result<AccessToken?, AuthorizationProblem>, for id: DownstreamID, launch: Int, fetch: Int, isRefused: Bool
+    ) {
+        guard let downstream = downstreams[id], downstream.launches == launch, let access = downstream.remote?.access,
+            access.fetches == fetch, access.fetch != nil
+        else { return }
+        downstream.remote?.access.fetch = nil
+        switch outcome {
+        case .success(let token):
+            if isRefused, token == nil || token == access.token { return needsLogin(downstream, because: nil) }
+            watchLogins()
+            // Nobody knows it better than we do, unless something changed.
+            if !isRefused, access.fetches > 1, token == access.token { return }
+            downstream.remote?.access.token = token
+            if let token { hide(HTTPEndpoint.secrets(in: "Bearer \(token.value)"), of: downstream) }
+            let bearer = token.map { [(name: "Authorization", value: "Bearer \($0.value)")] } ?? []
+            authorize(downstream, access.merged(with: bearer), grant: token?.grant)
+        case .failure(let problem) where problem.isLoginNeeded: needsLogin(downstream, because: problem)
+        case .failure(let problem):
+            let failure = HTTPFailure(
+                problem.isOutage ? .transient : .authorization, .refused, cause: "its login cannot be used: \(problem.message)",
+                hint: problem.hint, status: nil)
+            if case .starting = downstream.life.state { lost(failure, of: downstream) } else { downstream.remote?.server.refuse(failure) }
+        }
+        flush()
+    }
+
+    private func needsLogin(_ downstream: Downstream, because problem: AuthorizationProblem?) {
+        watchLogins()
+        let failure = HTTPFailure(
+            .authorization, .refused, cause: problem?.message ?? "it wants authorization (HTTP 401)",
+            hint: "run: mcpagg login \(downstream.key)", status: 401)
+        // Before anything was sent there is nothing that was refused.
+        if downstream.remote?.server.hasCredentials == false { lost(failure, of: downstream) } else { downstream.remote?.server.refuse(failure) }
+        flush()
+    }
+
+    /// The token is good, but not for this.
+    private func forbidden(_ downstream: Downstream, _ authorizer: Authorizer, _ server: ProtectedServer, challenges: [String]) {
+        guard let challenge = Challenge(wwwAuthenticate: challenges), challenge.needsMoreScope else {
+            return refuse(downstream, status: 403)
+        }
+        watchLogins()
+        // The next login asks for it; if it cannot be kept, the person can name it.
+        Task.detached {
+            do throws(AuthorizationProblem) {
+                try await authorizer.remember(challenge, of: server)
+            } catch {
+                await self.report(.warning, "server '\(server.key)': \(error.message)")
+            }
+        }
+        let scope = challenge.scope.map { " '\($0.prefix(200))'" } ?? ""
+        downstream.remote?.server.refuse(
+            HTTPFailure(
+                .authorization, .refused, cause: "it wants rights\(scope) that the login does not have (HTTP 403)",
+                hint: "run: mcpagg login \(downstream.key)", status: 403))
+    }
+
+    /// Hears of logins that are done in other processes.
+    private func watchLogins() {
+        guard loginWatcher == nil, options.restartsServers, let path = surroundings.tokenFile else { return }
+        let watcher = FileWatcher(path: path, on: eventLoop) { self.assumeIsolated { $0.loginsChanged() } }
+        watcher.start()
+        loginWatcher = watcher
+    }
+
+    private func loginsChanged() {
+        for downstream in Array(downstreams.values) {
+            if downstream.failure?.isAuthorization == true {
+                if downstream.life.retry() { launch(downstream) }
+            } else if case .login = downstream.remote?.access.source, downstream.remote?.access.fetch == nil {
+                openAccess(to: downstream)
+            }
+        }
+        flush()
     }
 
     // MARK: Headers that a program prints

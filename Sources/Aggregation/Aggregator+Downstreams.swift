@@ -101,6 +101,7 @@ extension Aggregator {
         let what =
             switch downstream.machine.phase {
             case .idle where downstream.remote != nil: "could not be asked"
+            case _ where downstream.remote?.server.awaitsEndpoint == true: "did not send its 'endpoint' event"
             case .initializing: "did not answer 'initialize'"
             case .discovering: "did not answer 'server/discover'"
             case .idle, .listing, .ready: "did not list what it offers"
@@ -120,18 +121,20 @@ extension Aggregator {
         }
     }
 
-    /// - Parameter request: our id of the request on whose stream it came; `nil` if the transport does not tell.
-    func received(_ bytes: ByteBuffer, from downstream: Downstream, on request: Int? = nil) {
+    /// - Parameters:
+    ///   - request: our id of the request on whose stream it came; `nil` if the transport does not tell.
+    ///   - isEvent: it is one of many on that stream.
+    func received(_ bytes: ByteBuffer, from downstream: Downstream, on request: Int? = nil, isEvent: Bool = false) {
         switch Incoming(scanning: bytes) {
         case .message(let message): received(message, from: downstream, on: request)
         case .batch(let elements):
             for element in elements {
                 switch element {
                 case .success(let message): received(message, from: downstream, on: request)
-                case .failure(let error): unreadable(error, text: bytes, from: downstream, on: request)
+                case .failure(let error): unreadable(error, text: bytes, from: downstream, on: isEvent ? nil : request)
                 }
             }
-        case .unreadable(let error): unreadable(error, text: bytes, from: downstream, on: request)
+        case .unreadable(let error): unreadable(error, text: bytes, from: downstream, on: isEvent ? nil : request)
         }
     }
 
@@ -186,7 +189,7 @@ extension Aggregator {
             report(.warning, "server '\(downstream.key)': \(reason)")
             expectRelist(of: downstream)
         case .unusable(let reason):
-            if connectAsLegacy(downstream) { return }
+            if connectAsLegacy(downstream, because: reason) { return }
             lose(downstream, cause: reason, hint: nil)
             beginTeardown(of: downstream)
         case .misaddressed(let forwarded):
@@ -333,6 +336,7 @@ extension Aggregator {
         failInputs(of: downstream)
         answerSubscribes(at: downstream)
         downstream.elicitations = []
+        failWhatWasHeldBack(at: downstream, cause: cause)
         let lost = downstream.machine.closed()
         if downstream.life.state != .stopped {
             let delay = downstream.life.lost(now: now, using: &random)

@@ -15,6 +15,10 @@ extension Aggregator {
     ) {
         // A server that is being given up, because it started too late, may still be talking: a question of its would outlive it.
         guard !downstream.isLost else { return debug("server '\(downstream.key)': not asked for it, it is given up") }
+        // A stream that is gone on with may tell again what was told.
+        if downstream.remote != nil, downstream.questions[id] != nil {
+            return debug("server '\(downstream.key)': asked \(id) again; it is open already")
+        }
         guard downstream.questions[id] == nil, !downstream.earlyQuestions.contains(where: { $0.id == id }) else {
             return answer(id, of: downstream, .invalidRequest, "The id \(id) is in use by a question that is not answered yet")
         }

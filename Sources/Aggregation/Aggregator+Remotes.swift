@@ -1,3 +1,5 @@
+import AsyncHTTPClient
+import Authorization
 import ConfigFile
 import DequeModule
 import FeatureCatalog
@@ -37,7 +39,9 @@ extension Aggregator {
                 delegate: DownstreamRemoteDelegate(aggregator: self, downstream: downstream.id, launch: downstream.launches),
                 random: random, messageLimit: Limits.messageLength)
             server.setReading(readsServers)
-            downstream.remote = Downstream.Remote(server: server, access: RemoteAccess(endpoint))
+            let access = RemoteAccess(endpoint, key: downstream.key, authorizer: authorizer(client))
+            server.lastDuty = access.lastDuty
+            downstream.remote = Downstream.Remote(server: server, access: access)
         } catch {
             return giveUp(downstream, cause: error.cause, hint: error.hint)
         }
@@ -47,9 +51,17 @@ extension Aggregator {
         shakeHands(with: downstream)
     }
 
+    private func authorizer(_ client: HTTPClient) -> Authorizer? {
+        surroundings.tokenFile.map { path in
+            Authorizer(
+                store: TokenStore(path: path) { text in self.eventLoop.execute { self.assumeIsolated { $0.report(.warning, text) } } },
+                http: client, now: surroundings.wallClock, random: random)
+        }
+    }
+
     /// It may be one of the oldest servers: those know no `POST` to their URL.
     /// - Returns: whether that is tried now.
-    func connectAsLegacy(_ downstream: Downstream) -> Bool {
+    func connectAsLegacy(_ downstream: Downstream, because refusal: String) -> Bool {
         guard let remote = downstream.remote, remote.mayBeLegacy, remote.server.wire == .streamable,
             case .http(let endpoint) = downstream.config.endpoint, endpoint.kind == nil, downstream.config.protocolEra != .stateless,
             case .starting = downstream.life.state
@@ -63,6 +75,7 @@ extension Aggregator {
         remote.server.end()
         downstream.machine = DownstreamProtocol(identity: identity, level: downstream.machine.level)
         connect(downstream, endpoint, wire: .legacy)
+        downstream.remote?.refusal = refusal
         return true
     }
 
@@ -117,40 +130,64 @@ extension Aggregator {
         }
     }
 
-    /// The server takes a request for a mistake of ours, which learning anew what it offers and speaks may mend.
-    /// - Returns: whether the request is sent once more.
-    func mayRepeat(_ message: Message, of downstream: Downstream, _ forwarded: ForwardedRequest, host: HostConnection) -> Bool {
-        guard downstream.remote != nil, downstream.machine.era == .stateless, message.kind == .error else { return false }
-        switch message.errorSummary.code.flatMap(ErrorCode.init(rawValue:)) {
-        case .headerMismatch, .unsupportedProtocolVersion: break
-        default: return false
-        }
+    /// The server takes a request for a mistake of ours, which learning anew what it offers and speaks may mend. Such errors are a matter
+    /// between it and us: hosts never see them.
+    /// - Returns: whether that is all there is to say to the host now.
+    func isRefusal(_ message: Message, of downstream: Downstream, _ forwarded: ForwardedRequest, host: HostConnection) -> Bool {
+        guard downstream.remote != nil, message.kind == .error else { return false }
+        let (code, text) = message.errorSummary
+        let kind = code.flatMap(ErrorCode.init(rawValue:))
+        guard kind == .headerMismatch || kind == .unsupportedProtocolVersion else { return false }
         let request = forwarded.request
-        guard var original = host.originals[request.id], !original.wasRepeated, downstream.life.isReady,
-            downstream.queue.count < Limits.waitingCalls
-        else { return false }
-        debug("server '\(downstream.key)': refused a request: \(message.errorSummary.text); its lists are read again")
+        debug("server '\(downstream.key)': refused a request: \(text); what it offers is read again")
+        let isOther = kind == .unsupportedProtocolVersion && downstream.config.protocolEra == .auto
+        let canLearn = downstream.life.isReady && downstream.queue.count < Limits.waitingCalls
+        guard canLearn, var original = host.originals[request.id], !original.wasRepeated else {
+            let why = "Server '\(downstream.key)' refused the request: \(text). It was not carried out."
+            fail(request, forwarded.purpose, .unavailable, why)
+            if canLearn, host.originals[request.id] == nil { beginAgain(with: downstream, isOther: isOther) }
+            return true
+        }
         original.wasRepeated = true
         host.originals[request.id] = original
         host.waiting[request.id] = .queued(downstream.id)
         downstream.queue.append((request, original.message, original.purpose))
-        beginAgain(with: downstream)
+        beginAgain(with: downstream, isOther: isOther)
         return true
     }
 
     /// Gets to know a server anew, while what it was asked before goes on.
-    private func beginAgain(with downstream: Downstream) {
+    /// - Parameter isOther: perhaps it speaks another era now.
+    private func beginAgain(with downstream: Downstream, isOther: Bool = false) {
         downstream.life.begins()
         downstream.launchedAt = now
         set(.startup(downstream.id), after: downstream.config.startupTimeout)
-        for line in downstream.machine.renew() { downstream.connection?.send(line: line) }
+        for line in downstream.machine.renew(inAnyEra: isOther) { downstream.connection?.send(line: line) }
     }
 
     // MARK: What the transport tells
 
-    func received(_ body: ByteBuffer, from downstream: Downstream, on request: Int?, status: Int) {
-        if let request, downstream.machine.isOpening(request), [400, 404, 405].contains(status) { downstream.remote?.mayBeLegacy = true }
-        received(body, from: downstream, on: request)
+    func received(_ body: ByteBuffer, from downstream: Downstream, on request: Int?, status: Int?) {
+        if let request, let status, downstream.machine.isOpening(request), [400, 404, 405].contains(status) {
+            // One that knows the errors of the stateless era is no server of the oldest transport.
+            let code = (try? Message(scanning: body))?.errorSummary.code.flatMap(ErrorCode.init(rawValue:))
+            switch code {
+            case .headerMismatch, .missingClientCapability, .unsupportedProtocolVersion: break
+            default: downstream.remote?.mayBeLegacy = true
+            }
+        }
+        received(body, from: downstream, on: request, isEvent: status == nil)
+    }
+
+    /// What was never sent, or refused, has certainly had no effects.
+    func failWhatWasHeldBack(at downstream: Downstream, cause: String) {
+        for id in downstream.remote?.server.requestsNotCarriedOut ?? [] {
+            guard let forwarded = downstream.machine.forwarded(id) else { continue }
+            _ = downstream.machine.requestFailed(id, why: cause, now: now)
+            fail(
+                forwarded.request, forwarded.purpose, downstream.unavailability,
+                "Server '\(downstream.key)' is down: \(cause). The request was not carried out.")
+        }
     }
 
     /// What came over HTTP is no message. In the place of an answer, it is one that will never come.
@@ -227,8 +264,9 @@ extension Aggregator {
             knownRemotes[endpoint.url] = nil
         }
         let isFinal = failure.kind == .configuration || failure.kind == .authorization
+        let before = downstream.remote?.refusal.map { "; before that, as Streamable HTTP, \($0)" } ?? ""
         lose(
-            downstream, cause: failure.cause, hint: failure.hint, isFinal: isFinal, isAuthorization: failure.kind == .authorization)
+            downstream, cause: failure.cause + before, hint: failure.hint, isFinal: isFinal, isAuthorization: failure.kind == .authorization)
         beginTeardown(of: downstream)
     }
 

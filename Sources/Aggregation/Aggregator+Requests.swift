@@ -205,7 +205,7 @@ extension Aggregator {
                 return host.answer(forwarded.request, line: Composition.error(id: forwarded.request.id, .internalError, redact(text)))
             }
         }
-        if mayRepeat(message, of: downstream, forwarded, host: host) { return }
+        if isRefusal(message, of: downstream, forwarded, host: host) { return }
         if needsTask(message, forwarded), let original = host.originals[forwarded.request.id] {
             return deliver(
                 original.message, forwarded.request, .tool, to: downstream, as: original.nameJSON, host: host, asTask: true)

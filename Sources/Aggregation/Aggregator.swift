@@ -50,11 +50,20 @@ package actor Aggregator {
         package var workingDirectory: String
         /// Variables that every child gets, whatever its config says.
         package var marks: [String: String]
+        /// Where logins are kept, an absolute path; `nil` for nowhere.
+        package var tokenFile: String?
+        /// Seconds since 1970.
+        package var wallClock: @Sendable () -> Int64
 
-        package init(environment: [String: String], workingDirectory: String, marks: [String: String] = [:]) {
+        package init(
+            environment: [String: String], workingDirectory: String, marks: [String: String] = [:], tokenFile: String? = nil,
+            wallClock: @escaping @Sendable () -> Int64 = { 0 }
+        ) {
             self.environment = environment
             self.workingDirectory = workingDirectory
             self.marks = marks
+            self.tokenFile = tokenFile
+            self.wallClock = wallClock
         }
     }
 
@@ -66,7 +75,7 @@ package actor Aggregator {
     let options: Options
     let surroundings: Surroundings
     var logger: Logger
-    var random: any RandomNumberGenerator
+    var random: any RandomNumberGenerator & Sendable
     /// What the states of parked calls begin with. Another one in each process: an mcpagg behind this one has states, too.
     let statePrefix: String
 
@@ -125,6 +134,8 @@ package actor Aggregator {
     var timers: [Timer: Scheduled<Void>] = [:]
     /// Looks after the config file.
     var watcher: FileWatcher?
+    /// Looks after the file of logins, once a server wants one.
+    var loginWatcher: FileWatcher?
     var ending: Ending?
     let endedPromise: EventLoopPromise<Void>
     /// Succeeds when no child is left and the hosts have got their last words.

@@ -62,7 +62,7 @@ struct DownstreamRemoteDelegate: RemoteDelegate {
     /// Events of an earlier connection are not about the present one.
     let launch: Int
 
-    func received(_ body: ByteBuffer, on request: Int?, status: Int) {
+    func received(_ body: ByteBuffer, on request: Int?, status: Int?) {
         perform { $0.received(body, from: $1, on: request, status: status) }
     }
     func readCompleted() { aggregator.assumeIsolated { $0.flush() } }

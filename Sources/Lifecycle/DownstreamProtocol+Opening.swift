@@ -72,9 +72,10 @@ extension DownstreamProtocol {
 
     /// The server has forgotten the session, or is not what it was. Requests in flight go on, on streams of their own; all else begins
     /// anew.
+    /// - Parameter inAnyEra: it may speak another one now.
     /// - Returns: what to send.
-    package mutating func renew() -> [ByteBuffer] {
-        let era = era ?? .handshake
+    package mutating func renew(inAnyEra: Bool = false) -> [ByteBuffer] {
+        let era = inAnyEra ? (era == .stateless ? .handshake : .stateless) : era ?? .handshake
         var messages: [ByteBuffer] = []
         for (id, waiting) in Array(requests.entries) {
             switch waiting {
@@ -90,7 +91,7 @@ extension DownstreamProtocol {
         discoveries = 0
         introduction = nil
         phase = .idle
-        return messages + (opened(capabilities, era: era == .handshake ? .only(era) : .preferring(era)).map { [$0] } ?? [])
+        return messages + (opened(capabilities, era: era == .handshake && !inAnyEra ? .only(era) : .preferring(era)).map { [$0] } ?? [])
     }
 
     mutating func discovered(_ message: Message, now: Instant) -> Action {

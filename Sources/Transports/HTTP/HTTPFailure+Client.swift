@@ -51,6 +51,8 @@ extension HTTPFailure {
         case let error as NIOSSLError: self.init(error, delivery, route)
         case let error as NIOSSLExtraError: self.init(tls: error.description, delivery, route)
         case let error as BoringSSLError: self.init(tls: "\(error)", delivery, route)
+        case let error as HTTPParserError where error == .invalidEOFState:
+            self.init(.transient, delivery, cause: "\(route.origin) closed the connection in the middle of its answer")
         case is HTTPParserError: self.init(.notMCP, delivery, cause: "\(route.origin) does not answer in HTTP: \(error)")
         case let error as IOError:
             let what = wasSent ? "the connection to \(route.origin) broke" : "\(route.origin) cannot be connected to"
@@ -144,6 +146,10 @@ extension HTTPFailure {
     private init(tls reason: String, _ delivery: Delivery, _ route: HTTPRoute) {
         if reason.contains("CERTIFICATE_VERIFY_FAILED") {
             self.init(untrusted: route)
+        } else if reason.contains("EOF during handshake") {
+            self.init(
+                .transient, delivery, cause: "\(route.origin) ended the TLS handshake without a word",
+                hint: "\(route.ownCertificateHint); or it is no server of HTTPS")
         } else if ["ALERT_CERTIFICATE", "CERTIFICATE_REQUIRED", "BAD_CERTIFICATE", "UNKNOWN_CA", "HANDSHAKE_FAILURE"].contains(
             where: reason.contains)
         {

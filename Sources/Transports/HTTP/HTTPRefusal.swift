@@ -1,4 +1,5 @@
 import JSONRPC
+import MCPProtocol
 import NIOCore
 import NIOHTTP1
 
@@ -14,8 +15,17 @@ enum HTTPRefusal {
             && ["not found", "invalid", "no valid", "unknown", "expired", "missing"].contains { text.contains($0) }
     }
 
-    /// The JSON-RPC error in a body, under our id.
-    static func error(in body: ByteBuffer, to id: Int) -> ByteBuffer? {
+    /// The JSON-RPC error that a body says, under our id, if that is the answer to the request.
+    static func answer(in body: ByteBuffer, status: Int, to request: OutgoingRequest) -> ByteBuffer? {
+        guard (400..<600).contains(status), status != 429 else { return nil }
+        guard let error = error(in: body, to: request.id) else { return nil }
+        guard status >= 500 else { return error }
+        // An outage, whatever is said of it, is no statement about what the server speaks.
+        let isOpening = request.method == Method.initialize.rawValue || request.method == Method.discover.rawValue
+        return isOpening || (try? Message(scanning: body))?.integerID != request.id ? nil : error
+    }
+
+    private static func error(in body: ByteBuffer, to id: Int) -> ByteBuffer? {
         guard let message = try? Message(scanning: body), message.kind == .error else { return nil }
         if message.integerID == id { return body }
         guard message.places[.id].isPresent else {

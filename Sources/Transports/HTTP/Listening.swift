@@ -54,6 +54,13 @@ final class Listening {
         open()
     }
 
+    /// There are none.
+    func refused(_ failure: HTTPFailure) {
+        guard awaitsAuthorization else { return }
+        awaitsAuthorization = false
+        if server.wire == .legacy { server.delegate.lost(failure) }
+    }
+
     private func ended(_ failure: HTTPFailure) {
         exchange = nil
         stream = nil
@@ -90,15 +97,16 @@ extension Listening: ExchangeHandler {
         guard var stream else { return nil }
         self.stream = nil
         stream.append(bytes)
+        var isEvent = false
         while let item = stream.next() {
+            isEvent = true
             switch item {
             case .oversized(let bytes): server.delegate.noted("an event of \(bytes) bytes is longer than the limit; it is dropped")
             case .event(let event): take(event)
             }
             if exchange == nil { return nil }
         }
-        // A comment is a sign of life, too.
-        resumption.received(lastEventID: stream.lastEventID, retry: stream.retry)
+        resumption.received(lastEventID: stream.lastEventID, retry: stream.retry, isEvent: isEvent)
         self.stream = stream
         server.delegate.readCompleted()
         return server.pace()
@@ -107,7 +115,7 @@ extension Listening: ExchangeHandler {
     private func take(_ event: EventStream.Event) {
         switch event.type {
         case "", "message":
-            if event.data.readableBytes > 0 { server.delegate.received(event.data, on: nil, status: 200) }
+            if event.data.readableBytes > 0 { server.delegate.received(event.data, on: nil, status: nil) }
         case "endpoint" where server.wire == .legacy: take(endpoint: String(buffer: event.data))
         default: break
         }
@@ -161,7 +169,7 @@ extension Listening: ExchangeHandler {
         guard server.wire == .streamable else { return ended(HTTPRefusal.failure(head, body)) }
         if status == 404, wasOpen, let sessionID { return server.lostSession(sessionID, nil) }
         // 405: it has none. Other refusals will not change either, unless the server is in trouble.
-        guard status >= 500 || status == 429 else {
+        guard status >= 500 && status != 501 || status == 429 else {
             return server.delegate.noted("it has no stream of notifications (HTTP \(status))")
         }
         ended(HTTPRefusal.failure(head, body))

@@ -156,14 +156,15 @@ final class Post {
     }
 
     /// The stream of the answer ended before the answer came.
-    private func wasCut(_ failure: HTTPFailure) {
+    /// - Parameter wait: what the server asks us to wait, at least.
+    private func wasCut(_ failure: HTTPFailure, wait: Duration = .zero) {
         exchange = nil
         guard let request, server.delegate.isInFlight(request.id) else { return server.finish(self) }
         guard request.envelopeRevision == nil, case .connect(let delay) = resumption.ended(using: &server.random) else {
             return fail(failure)
         }
         isResuming = true
-        after(delay) { self.resume() }
+        after(max(delay, min(wait, HTTPLimits.longestRetry))) { self.resume() }
     }
 
     private func resume() {
@@ -207,7 +208,6 @@ extension Post: ExchangeHandler {
         switch HeaderText.mediaType(head.headers.first(name: "Content-Type")) {
         case "text/event-stream":
             answer = .events(EventStream(limit: server.messageLimit, lastEventID: resumption.lastEventID))
-            resumption.received(lastEventID: nil, retry: nil)
         case "application/json" where !isResuming: answer = .whole(status: Int(head.status.code), ByteBuffer())
         default: answer = .failure(head, ByteBuffer())
         }
@@ -251,7 +251,7 @@ extension Post: ExchangeHandler {
 
     private func take(_ stream: inout EventStream) {
         while let item = stream.next() {
-            resumption.received(lastEventID: stream.lastEventID, retry: stream.retry)
+            resumption.received(lastEventID: stream.lastEventID, retry: stream.retry, isEvent: true)
             switch item {
             case .oversized(let bytes):
                 exchange?.cancel()
@@ -260,11 +260,11 @@ extension Post: ExchangeHandler {
             case .event(let event):
                 // Other names are for others; without data it is there for its id.
                 guard event.type.isEmpty || event.type == "message", event.data.readableBytes > 0 else { continue }
-                server.delegate.received(event.data, on: request?.id, status: 200)
+                server.delegate.received(event.data, on: request?.id, status: nil)
             }
             if exchange == nil { return }
         }
-        resumption.received(lastEventID: stream.lastEventID, retry: stream.retry)
+        resumption.received(lastEventID: stream.lastEventID, retry: stream.retry, isEvent: false)
         if let request, !isOver, !server.delegate.isInFlight(request.id) { server.expectEnd(of: self) }
     }
 
@@ -319,7 +319,7 @@ extension Post: ExchangeHandler {
             }
         }
         // An error that is said in JSON-RPC is the answer, whatever id it is said under: there is but one request in a POST.
-        if let request, !isResuming, !(200..<300).contains(status), status != 429, let error = HTTPRefusal.error(in: body, to: request.id) {
+        if let request, !isResuming, let error = HTTPRefusal.answer(in: body, status: status, to: request) {
             server.posts[ObjectIdentifier(self)] = nil
             server.delegate.received(error, on: request.id, status: status)
             if server.delegate.isInFlight(request.id) { fail(HTTPRefusal.failure(head, body)) } else { server.finish(self) }
@@ -327,6 +327,10 @@ extension Post: ExchangeHandler {
         }
         let failure = HTTPRefusal.failure(head, body)
         if isResuming {
+            if status >= 500 || status == 429 {
+                guard case .overload(let wait?) = failure.kind else { return wasCut(failure) }
+                return wasCut(failure, wait: wait)
+            }
             // A server that does not go on with streams: the answer is lost.
             fail(HTTPFailure(.transient, .unknown, cause: "its stream ended before the answer, and \(failure.cause)", status: status))
         } else {

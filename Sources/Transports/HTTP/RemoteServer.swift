@@ -11,8 +11,8 @@ package protocol RemoteDelegate: Sendable {
     /// A message, or a batch of them.
     /// - Parameters:
     ///   - request: our id of the request on whose stream it came.
-    ///   - status: of the HTTP answer.
-    func received(_ body: ByteBuffer, on request: Int?, status: Int)
+    ///   - status: of the HTTP answer, if this is the whole of its body; `nil` for one event of many.
+    func received(_ body: ByteBuffer, on request: Int?, status: Int?)
     /// All messages of one read have been handed over.
     func readCompleted()
     /// Whether an answer to this request is still waited for.
@@ -95,6 +95,8 @@ package final class RemoteServer: ServerConnection, PendingWriter {
     package private(set) var isReading = true
     private var readers: [EventLoopPromise<Void>] = []
 
+    /// What has to be done before the client is shut down.
+    package var lastDuty: (@Sendable () async -> Void)?
     /// It has answered something.
     var isKnown = false
 
@@ -145,7 +147,7 @@ package final class RemoteServer: ServerConnection, PendingWriter {
             switch message.method {
             case .initialize: beginSession()
             // Its `initialize` may have been refused: what follows this has no session.
-            case .discover: session = .open
+            case .discover: (session, sessionID) = (.open, nil)
             default: break
             }
             return enqueue(Post(self, line, request: request))
@@ -155,6 +157,8 @@ package final class RemoteServer: ServerConnection, PendingWriter {
             // What was never sent needs no cancellation; in the stateless era closing the stream is one.
             if let id, stop(id, isStateless: revision?.era == .stateless) { return }
         }
+        // There is no place for one: each POST holds a request (2026-07-28, basic/transports).
+        if revision?.era == .stateless { return delegate.noted("nothing but requests can be sent to it; an answer is dropped") }
         enqueue(Post(self, line, request: nil, notification: message.kind == .notification ? message.methodName : nil, cancels: message))
     }
 
@@ -310,8 +314,17 @@ package final class RemoteServer: ServerConnection, PendingWriter {
         held = []
         isUnauthorized = false
         for post in refused { post.fail(failure, mayRepeat: false) }
+        listening?.refused(failure)
         expectFlush()
     }
+
+    /// Our ids of the requests that the server has certainly not carried out.
+    package var requestsNotCarriedOut: [Int] {
+        (Array(requests) + Array(others) + held).compactMap { $0.request?.id } + posts.values.filter(\.isWaiting).compactMap { $0.request?.id }
+    }
+
+    /// What the server owes us before anything can be sent.
+    package var awaitsEndpoint: Bool { wire == .legacy && endpoint == nil && listening != nil }
 
     /// A message was refused for want of authorization, and waits for it.
     func hold(_ post: Post?, status: Int, challenges: [String]) {
@@ -324,6 +337,7 @@ package final class RemoteServer: ServerConnection, PendingWriter {
         delegate.unauthorized(status: status, challenges: challenges)
     }
 
+    package var hasCredentials: Bool { headers != nil }
     package var hasSession: Bool { sessionID != nil }
     package var isResting: Bool { session == .resting }
 
@@ -426,8 +440,9 @@ package final class RemoteServer: ServerConnection, PendingWriter {
 
     private func shutDown() {
         let delegate = delegate
-        let (client, eventLoop) = (client, eventLoop)
+        let (client, eventLoop, duty) = (client, eventLoop, lastDuty)
         Task.detached {
+            await duty?()
             try? await client.shutdown()
             eventLoop.execute { delegate.ended() }
         }

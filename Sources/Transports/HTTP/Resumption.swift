@@ -25,8 +25,9 @@ package struct Resumption: Sendable {
     }
 
     /// Something came.
-    package mutating func received(lastEventID: String?, retry: Duration?) {
-        failures = 0
+    /// - Parameter isEvent: it was more than a comment, or an id that was known.
+    package mutating func received(lastEventID: String?, retry: Duration?, isEvent: Bool) {
+        if isEvent || lastEventID != self.lastEventID { failures = 0 }
         if let lastEventID { self.lastEventID = lastEventID }
         if let retry { self.retry = min(retry, HTTPLimits.longestRetry) }
     }

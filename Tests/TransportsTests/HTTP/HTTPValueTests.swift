@@ -95,7 +95,7 @@ struct ResumptionTests {
     func noID() {
         var random = SystemRandomNumberGenerator()
         var resumption = Resumption(limit: 3, backoff: backoff)
-        resumption.received(lastEventID: nil, retry: nil)
+        resumption.received(lastEventID: nil, retry: nil, isEvent: true)
         #expect(resumption.ended(using: &random) == .lost)
     }
 
@@ -103,7 +103,7 @@ struct ResumptionTests {
     func retry() {
         var random = SystemRandomNumberGenerator()
         var resumption = Resumption(limit: 3, backoff: backoff)
-        resumption.received(lastEventID: "7", retry: .milliseconds(20))
+        resumption.received(lastEventID: "7", retry: .milliseconds(20), isEvent: true)
         #expect(resumption.ended(using: &random) == .connect(after: .milliseconds(20)))
         // It failed again, without a word: now it gets more time.
         #expect(resumption.ended(using: &random) == .connect(after: .milliseconds(200)))
@@ -114,9 +114,9 @@ struct ResumptionTests {
     func limit() {
         var random = SystemRandomNumberGenerator()
         var resumption = Resumption(limit: 2, backoff: backoff)
-        resumption.received(lastEventID: "7", retry: nil)
+        resumption.received(lastEventID: "7", retry: nil, isEvent: true)
         #expect(resumption.ended(using: &random) == .connect(after: .milliseconds(100)))
-        resumption.received(lastEventID: "8", retry: nil)
+        resumption.received(lastEventID: "8", retry: nil, isEvent: true)
         #expect(resumption.ended(using: &random) == .connect(after: .milliseconds(100)))
         #expect(resumption.ended(using: &random) == .connect(after: .milliseconds(200)))
         #expect(resumption.ended(using: &random) == .lost)
@@ -134,7 +134,7 @@ struct ResumptionTests {
     func longRetry() {
         var random = SystemRandomNumberGenerator()
         var resumption = Resumption(limit: 2, backoff: backoff)
-        resumption.received(lastEventID: "7", retry: .seconds(1_000_000))
+        resumption.received(lastEventID: "7", retry: .seconds(1_000_000), isEvent: true)
         #expect(resumption.ended(using: &random) == .connect(after: HTTPLimits.longestRetry))
     }
 }
