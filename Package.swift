@@ -22,6 +22,8 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
         // Launches children: descriptors closed, signals reset, own process group, exit observed without SIGCHLD.
         .package(url: "https://github.com/swiftlang/swift-subprocess", from: "1.0.2", traits: []),
+        // HTTP: pooled connections, TLS, proxies.
+        .package(url: "https://github.com/swift-server/async-http-client", from: "1.37.0"),
         // Paths and descriptors in the form swift-subprocess takes them.
         .package(url: "https://github.com/apple/swift-system", from: "1.8.1"),
         // Commands, options, help and completion scripts.
@@ -30,7 +32,7 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
         // Dictionaries that keep the order of the config file; queues.
         .package(url: "https://github.com/apple/swift-collections", from: "1.6.0"),
-        // SHA-256 for shortened names.
+        // SHA-256 for shortened names, and for the proof that the one who began a login ends it.
         .package(url: "https://github.com/apple/swift-crypto", from: "4.5.2"),
         // SIGINT and SIGTERM as a sequence.
         .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
@@ -113,6 +115,27 @@ let package = Package(
             ],
             swiftSettings: settings),
         .target(
+            name: "Authorization",
+            dependencies: [
+                "JSONRPC",
+                .product(name: "AsyncHTTPClient", package: "async-http-client"),
+                .product(name: "Crypto", package: "swift-crypto"),
+                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOHTTP1", package: "swift-nio"),
+                .product(name: "NIOPosix", package: "swift-nio"),
+            ],
+            swiftSettings: settings),
+        .testTarget(
+            name: "AuthorizationTests",
+            dependencies: [
+                "Authorization", "JSONRPC",
+                .product(name: "AsyncHTTPClient", package: "async-http-client"),
+                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOHTTP1", package: "swift-nio"),
+                .product(name: "NIOPosix", package: "swift-nio"),
+            ],
+            swiftSettings: settings),
+        .target(
             name: "Aggregation",
             dependencies: [
                 "ConfigFile", "FeatureCatalog", "JSONRPC", "Lifecycle", "MCPProtocol", "Resilience", "Transports",
@@ -135,8 +158,10 @@ let package = Package(
         .executableTarget(
             name: "mcpagg",
             dependencies: [
-                "Aggregation", "ConfigFile", "FeatureCatalog", "JSONRPC", "Lifecycle", "MCPProtocol", "Resilience", "Transports",
+                "Aggregation", "Authorization", "ConfigFile", "FeatureCatalog", "JSONRPC", "Lifecycle", "MCPProtocol", "Resilience",
+                "Transports",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                .product(name: "AsyncHTTPClient", package: "async-http-client"),
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOPosix", package: "swift-nio"),
