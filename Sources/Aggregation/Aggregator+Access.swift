@@ -50,9 +50,12 @@ struct RemoteAccess {
     }
 
     /// What is to be done before the client may be shut down: a new token could be lost.
-    var lastDuty: (@Sendable () async -> Void)? {
+    func lastDuty(_ clients: HTTPClients) -> (@Sendable () async -> Void)? {
         guard case .login(let authorizer, _) = source else { return nil }
-        return { await authorizer.settled() }
+        return {
+            await authorizer.settled()
+            await clients.shutdown()
+        }
     }
 
     /// Whom the headers speak for, without saying it.
@@ -80,7 +83,8 @@ extension Aggregator {
         case .config: authorize(downstream, access.headers)
         case .command(let command): fetchHeaders(command, for: downstream)
         case .login(let authorizer, let server):
-            fetchToken(for: downstream, isRefused: false) { () async throws(AuthorizationProblem) in try await authorizer.token(for: server) }
+            fetchToken(for: downstream, isRefused: false) { () async throws(AuthorizationProblem) in try await authorizer.token(for: server)
+            }
         }
     }
 
@@ -173,7 +177,11 @@ extension Aggregator {
             .authorization, .refused, cause: problem?.message ?? "it wants authorization (HTTP 401)",
             hint: "run: mcpagg login \(downstream.key)", status: 401)
         // Before anything was sent there is nothing that was refused.
-        if downstream.remote?.server.hasCredentials == false { lost(failure, of: downstream) } else { downstream.remote?.server.refuse(failure) }
+        if downstream.remote?.server.hasCredentials == false {
+            lost(failure, of: downstream)
+        } else {
+            downstream.remote?.server.refuse(failure)
+        }
         flush()
     }
 

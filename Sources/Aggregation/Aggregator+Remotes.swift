@@ -1,4 +1,3 @@
-import AsyncHTTPClient
 import Authorization
 import ConfigFile
 import DequeModule
@@ -30,7 +29,8 @@ extension Aggregator {
             guard let target = HTTPTarget(endpoint.url) else {
                 throw HTTPFailure(.configuration, .notSent, cause: "its URL cannot be used", hint: "correct 'url' in the config file")
             }
-            let proxy = try ProxyRules(environment: surroundings.environment).proxy(for: target.origin)
+            let proxies = ProxyRules(environment: surroundings.environment)
+            let proxy = try proxies.proxy(for: target.origin)
             let settings = HTTPClientFactory.Settings(
                 caFile: endpoint.caFile, clientCertificate: endpoint.clientCertificate, clientKey: endpoint.clientKey, proxy: proxy)
             let client = try HTTPClientFactory.make(settings, for: target.origin, on: eventLoop)
@@ -39,8 +39,9 @@ extension Aggregator {
                 delegate: DownstreamRemoteDelegate(aggregator: self, downstream: downstream.id, launch: downstream.launches),
                 random: random, messageLimit: Limits.messageLength)
             server.setReading(readsServers)
-            let access = RemoteAccess(endpoint, key: downstream.key, authorizer: authorizer(client))
-            server.lastDuty = access.lastDuty
+            let clients = HTTPClients(settings, proxies: proxies, on: eventLoop)
+            let access = RemoteAccess(endpoint, key: downstream.key, authorizer: authorizer(clients))
+            server.lastDuty = access.lastDuty(clients)
             downstream.remote = Downstream.Remote(server: server, access: access)
         } catch {
             return giveUp(downstream, cause: error.cause, hint: error.hint)
@@ -51,11 +52,11 @@ extension Aggregator {
         shakeHands(with: downstream)
     }
 
-    private func authorizer(_ client: HTTPClient) -> Authorizer? {
+    private func authorizer(_ clients: HTTPClients) -> Authorizer? {
         surroundings.tokenFile.map { path in
             Authorizer(
                 store: TokenStore(path: path) { text in self.eventLoop.execute { self.assumeIsolated { $0.report(.warning, text) } } },
-                http: client, now: surroundings.wallClock, random: random)
+                client: { try await clients.client(for: $0) }, on: eventLoop, now: surroundings.wallClock, random: random)
         }
     }
 
@@ -266,7 +267,8 @@ extension Aggregator {
         let isFinal = failure.kind == .configuration || failure.kind == .authorization
         let before = downstream.remote?.refusal.map { "; before that, as Streamable HTTP, \($0)" } ?? ""
         lose(
-            downstream, cause: failure.cause + before, hint: failure.hint, isFinal: isFinal, isAuthorization: failure.kind == .authorization)
+            downstream, cause: failure.cause + before, hint: failure.hint, isFinal: isFinal, isAuthorization: failure.kind == .authorization
+        )
         beginTeardown(of: downstream)
     }
 

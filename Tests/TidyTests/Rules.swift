@@ -12,15 +12,20 @@ enum Rules {
         let featureCatalog: Set = ["Crypto", "JSONRPC", "MCPProtocol", "NIOCore", "OrderedCollections"]
         let lifecycle: Set = ["JSONRPC", "MCPProtocol", "NIOCore", "Resilience"]
         let transports: Set = [
-            "Dispatch", "JSONRPC", "Logging", "MCPProtocol", "NIOCore", "NIOPosix", "Subprocess", "SystemPackage",
-            "AsyncHTTPClient", "DequeModule", "FoundationEssentials", "NIOHTTP1", "NIOSSL", "Resilience",
+            "AsyncHTTPClient", "DequeModule", "Dispatch", "FoundationEssentials", "JSONRPC", "Logging", "MCPProtocol", "NIOCore",
+            "NIOHTTP1",
+            "NIOPosix", "NIOSSL", "Resilience", "Subprocess", "SystemPackage",
         ]
-        let modules: Set = ["ConfigFile", "FeatureCatalog", "JSONRPC", "Lifecycle", "MCPProtocol", "Resilience", "Transports"]
+        let authorization: Set = ["AsyncHTTPClient", "Crypto", "JSONRPC", "NIOCore", "NIOHTTP1", "NIOPosix"]
+        let modules: Set = [
+            "Authorization", "ConfigFile", "FeatureCatalog", "JSONRPC", "Lifecycle", "MCPProtocol", "Resilience", "Transports",
+        ]
         let aggregation = modules.union(["Crypto", "DequeModule", "Logging", "NIOCore", "OrderedCollections"])
         let program: Set = ["Aggregation", "ArgumentParser", "FoundationEssentials", "NIOPosix", "UnixSignals"]
         return [
             "JSONRPC": jsonrpc, "MCPProtocol": mcpProtocol, "Resilience": resilience, "ConfigFile": configFile,
-            "FeatureCatalog": featureCatalog, "Lifecycle": lifecycle, "Transports": transports, "Aggregation": aggregation,
+            "FeatureCatalog": featureCatalog, "Lifecycle": lifecycle, "Transports": transports, "Authorization": authorization,
+            "Aggregation": aggregation,
             "mcpagg": aggregation.union(program), "fake-mcp-server": ["ArgumentParser", "JSONRPC", "NIOCore"],
         ]
     }()
@@ -28,7 +33,7 @@ enum Rules {
     /// Modules that do I/O, and so may call the C library.
     private static let cLibraries: Set = ["Glibc", "Musl", "Darwin"]
     /// `JSONRPC` calls `memchr` and its like there, and nothing that does I/O.
-    private static let cLibraryUsers: Set = ["JSONRPC", "Transports", "mcpagg", "fake-mcp-server"]
+    private static let cLibraryUsers: Set = ["Authorization", "JSONRPC", "Transports", "mcpagg", "fake-mcp-server"]
 
     /// Programs, which may have a clock and print; everything else is handed both.
     private static let programs: Set = ["mcpagg", "fake-mcp-server"]

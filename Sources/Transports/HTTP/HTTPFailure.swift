@@ -40,3 +40,7 @@ package struct HTTPFailure: Error, Sendable {
         self.status = status
     }
 }
+
+extension HTTPFailure: CustomStringConvertible {
+    package var description: String { cause + (hint.map { " (\($0))" } ?? "") }
+}

@@ -320,7 +320,8 @@ package final class RemoteServer: ServerConnection, PendingWriter {
 
     /// Our ids of the requests that the server has certainly not carried out.
     package var requestsNotCarriedOut: [Int] {
-        (Array(requests) + Array(others) + held).compactMap { $0.request?.id } + posts.values.filter(\.isWaiting).compactMap { $0.request?.id }
+        (Array(requests) + Array(others) + held).compactMap { $0.request?.id }
+            + posts.values.filter(\.isWaiting).compactMap { $0.request?.id }
     }
 
     /// What the server owes us before anything can be sent.
