@@ -79,9 +79,8 @@ class Through:
         config = directory / "mcp.json"
         config.write_text(json.dumps({"mcpServers": {"fast": {"url": f"http://127.0.0.1:{port}/mcp", "prefix": ""}}}))
         without = {name: value for name, value in os.environ.items() if not name.lower().endswith("_proxy")}
-        self.process = subprocess.Popen(
-            [mcpagg, "--config", str(config)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, bufsize=0, env=without
-        )
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL, "bufsize": 0}
+        self.process = subprocess.Popen([mcpagg, "--config", str(config)], env=without, **pipes)
         self.into, self.out = self.process.stdin.fileno(), self.process.stdout.fileno()
 
     def call(self, line: bytes) -> bytes:

@@ -85,7 +85,8 @@ static void answer(int peer, const char *method, const char *body) {
             session, length + 23, data);
     } else {
         length = snprintf(
-            whole, sizeof whole, "HTTP/1.1 200 OK\r\n%sContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s", session, length, data);
+            whole, sizeof whole, "HTTP/1.1 200 OK\r\n%sContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s", session, length,
+            data);
     }
     send_all(peer, whole, (size_t)length);
 }

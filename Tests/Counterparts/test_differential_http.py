@@ -38,7 +38,8 @@ class Peer:
     type: str | None = None
 
     def __str__(self) -> str:
-        return "-".join([self.generation if self.is_fastmcp else f"sdk{self.generation}", self.variant, *filter(None, (self.protocol, self.type and f"type-{self.type}"))])
+        name = self.generation if self.is_fastmcp else f"sdk{self.generation}"
+        return "-".join(filter(None, (name, self.variant, self.protocol, self.type and f"type-{self.type}")))
 
     @property
     def is_fastmcp(self) -> bool:
