@@ -103,8 +103,8 @@ class Served:
 class MCPServer(Server):
     """One tool, `echo`, in both eras or one of them, answering with JSON or with a stream of one event."""
 
-    def __init__(self, context: ssl.SSLContext | None = None, eras: tuple[str, ...] = ("handshake", "stateless"), has_streams: bool = False):
-        self.eras = eras
+    def __init__(self, context: ssl.SSLContext | None = None, has_streams: bool = False):
+        self.eras: tuple[str, ...] = ("handshake", "stateless")
         self.has_streams = has_streams
         self.served: list[Served] = []
         # What a call waits for before it is answered.
@@ -130,8 +130,8 @@ class MCPServer(Server):
                 writer.write(f"HTTP/1.1 {status} X\r\n{headers}content-length: 0\r\n\r\n".encode())
             elif self.has_streams and status == 200:
                 event = b"event: message\ndata: " + json.dumps(answer).encode() + b"\n\n"
-                start = f"HTTP/1.1 200 OK\r\n{headers}content-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n{len(event):x}\r\n"
-                writer.write(start.encode() + event + b"\r\n0\r\n\r\n")
+                start = f"HTTP/1.1 200 OK\r\n{headers}content-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
+                writer.write(b"%b%x\r\n%b\r\n0\r\n\r\n" % (start.encode(), len(event), event))
             else:
                 data = json.dumps(answer).encode()
                 start = f"HTTP/1.1 {status} X\r\n{headers}content-type: application/json\r\ncontent-length: {len(data)}\r\n\r\n"

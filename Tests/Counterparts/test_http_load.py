@@ -76,6 +76,7 @@ def test_a_thousand_calls_at_once(bench, server, era, behind, capsys):
     assert gate.most_waiting == AT_ONCE
     with capsys.disabled():
         figures = f"{server.most_open} connections at once, {server.connections} in all, {gate.most_waiting} calls at the server at once"
-        print(f"\n  {CALLS} calls, {era} host, {behind} server: {figures}; memory {before / 1e6:.0f} MB before, at most {most / 1e6:.0f} MB")
+        memory = f"memory {before / 1e6:.0f} MB before, at most {most / 1e6:.0f} MB"
+        print(f"\n  {CALLS} calls, {era} host, {behind} server: {figures}; {memory}")
     assert server.most_open <= MOST_CONNECTIONS
     assert most - before <= MOST_BYTES + 2 * CALLS * 2 * PADDING

@@ -22,10 +22,11 @@ GENERATION = int(importlib.metadata.version("mcp").split(".")[0])
 
 OPEN = {"type": "object", "additionalProperties": True}
 NUMBER = {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"]}
+OTHERS = "fails refuses elicits samples roots both twice talks waits waiting waited updates changes"
 TOOLS = [
     {"name": "everything", "title": "All", "inputSchema": OPEN, "annotations": {"readOnlyHint": True}, "_meta": {"com.example/a": 1}},
     {"name": "structured", "inputSchema": {"type": "object", "$defs": {"x": {}}}, "outputSchema": NUMBER},
-    *({"name": name, "inputSchema": OPEN} for name in "fails refuses elicits samples roots both twice talks waits waiting waited updates changes".split()),
+    *({"name": name, "inputSchema": OPEN} for name in OTHERS.split()),
 ]
 PROMPTS = [{"name": "greet", "title": "Greet", "arguments": [{"name": "who", "description": "whom", "required": True}]}, {"name": "asks"}]
 RESOURCES = [

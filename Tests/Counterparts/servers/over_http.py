@@ -1,8 +1,8 @@
 """Serves a server of the SDK, or an ASGI application, on a loopback port, and records every exchange.
 
 The first line on stdout is the port. Each line of the recording is a JSON object of one `exchange`, numbered as they came:
-`request` with method, path, headers, body and the client's port; `response` with status and headers; `message`, a JSON body or the data of an event as it
-leaves; `closed`, the client went away before the answer had its end.
+`request` with method, path, headers, body and the client's port; `response` with status and headers; `message`, a JSON body or the data
+of an event as it leaves; `closed`, the client went away before the answer had its end.
 """
 
 import contextlib
