@@ -149,9 +149,9 @@ class Behaviour:
             question = self.questions.pop(str(message.get("id")), None)
             if question is not None and not question.done():
                 question.set_result(message)
-            return exchange.answer(202)
+            return self.accept(exchange)
         if "id" not in message:
-            return exchange.answer(202)
+            return self.accept(exchange)
         if message["method"] == "tools/call" and exchange.params.get("name") in (*ASKING, "progress", "slow"):
             return self.call_slowly(exchange)
         try:
@@ -159,6 +159,10 @@ class Behaviour:
         except Refused as refused:
             code, reason, data, _ = refused.args
             return self.fail(exchange, code, reason, data)
+
+    def accept(self, exchange: Exchange) -> None:
+        """What has no answer here."""
+        exchange.answer(202)
 
     def respond(self, exchange: Exchange, result: Any) -> None:
         if self.answers == EVENTS:
@@ -350,6 +354,10 @@ class Legacy(Behaviour):
 
     path: str = "/sse"
     endpoint: str = "/messages?session={id}"
+    acceptance: tuple[int, bytes, str | None] = (202, b"Accepted", "text/plain")
+
+    def accept(self, exchange: Exchange) -> None:
+        exchange.answer(*self.acceptance)
 
     def __call__(self, exchange: Exchange) -> Any:
         request = exchange.request
@@ -363,7 +371,7 @@ class Legacy(Behaviour):
         if request.method != "POST" or session is None:
             return exchange.answer(404, b"No such session", "text/plain")
         if "method" in exchange.message and "id" in exchange.message:
-            exchange.answer(202, b"Accepted", "text/plain")
+            self.accept(exchange)
         if exchange.message.get("method") == "initialize":
             asked = exchange.params.get("protocolVersion")
             session.revision = self.revision or (asked if asked in HANDSHAKE_REVISIONS else NEWEST_HANDSHAKE)

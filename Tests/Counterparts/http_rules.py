@@ -92,11 +92,13 @@ class Judge:
         result = exchange.sent[-1].get("result") if exchange.sent else None
         if not isinstance(result, dict) or "protocolVersion" not in result:
             return
+        # A revision that nobody knows is not agreed on; the session is there all the same, and may be ended.
+        revision = result["protocolVersion"] if result["protocolVersion"] in validation.HANDSHAKE_REVISIONS else ""
         ids = [value for name, value in exchange.answer_headers if name.lower() == "mcp-session-id"]
         if ids:
-            self.sessions[ids[0]] = result["protocolVersion"]
+            self.sessions[ids[0]] = revision
         else:
-            self.revisions.add(result["protocolVersion"])
+            self.revisions.add(revision)
 
     def judge(self, request: Request) -> list[str]:
         message, found = request.message, []
