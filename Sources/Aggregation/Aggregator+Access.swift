@@ -117,11 +117,21 @@ extension Aggregator {
     }
 
     private func refuse(_ downstream: Downstream, status: Int) {
-        let hasOwn = downstream.remote?.access.headers.contains { $0.name.lowercased() == "authorization" } == true
-        let hint =
-            hasOwn ? "correct its 'Authorization' in the config file" : "give it 'headers' with an 'Authorization' in the config file"
         let what = status == 401 ? "it wants authorization (HTTP 401)" : "it forbids this (HTTP 403)"
-        downstream.remote?.server.refuse(HTTPFailure(.authorization, .refused, cause: what, hint: hint, status: status))
+        downstream.remote?.server.refuse(
+            HTTPFailure(.authorization, .refused, cause: what, hint: authorizationHint(for: downstream), status: status))
+    }
+
+    /// How to be authorized by a server.
+    func authorizationHint(for downstream: Downstream) -> String? {
+        guard let access = downstream.remote?.access else { return nil }
+        return switch access.source {
+        case .config:
+            access.headers.contains { $0.name.lowercased() == "authorization" }
+                ? "correct its 'Authorization' in the config file" : "give it 'headers' with an 'Authorization' in the config file"
+        case .command: "look at what its 'headersFrom' command prints"
+        case .login: "run: mcpagg login \(downstream.key)"
+        }
     }
 
     // MARK: Logins

@@ -190,7 +190,7 @@ extension Aggregator {
             expectRelist(of: downstream)
         case .unusable(let reason):
             if connectAsLegacy(downstream, because: reason) { return }
-            lose(downstream, cause: reason, hint: nil)
+            lose(downstream, cause: reason, hint: downstream.remote?.hint)
             beginTeardown(of: downstream)
         case .misaddressed(let forwarded):
             let cause = "its answer carries the id as a string, though it was asked under a number"

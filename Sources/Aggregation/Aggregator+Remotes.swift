@@ -140,21 +140,28 @@ extension Aggregator {
         let kind = code.flatMap(ErrorCode.init(rawValue:))
         guard kind == .headerMismatch || kind == .unsupportedProtocolVersion else { return false }
         let request = forwarded.request
-        debug("server '\(downstream.key)': refused a request: \(text); what it offers is read again")
-        let isOther = kind == .unsupportedProtocolVersion && downstream.config.protocolEra == .auto
-        let canLearn = downstream.life.isReady && downstream.queue.count < Limits.waitingCalls
-        guard canLearn, var original = host.originals[request.id], !original.wasRepeated else {
-            let why = "Server '\(downstream.key)' refused the request: \(text). It was not carried out."
-            fail(request, forwarded.purpose, .unavailable, why)
-            if canLearn, host.originals[request.id] == nil { beginAgain(with: downstream, isOther: isOther) }
+        debug("server '\(downstream.key)': refused a request: \(text)")
+        // Others may have been refused for the same reason just before: one look at the server serves all.
+        let isKnown = downstream.life.isReady
+        guard isKnown || downstream.isConnected, var original = host.originals[request.id], !original.wasRepeated,
+            downstream.queue.count < Limits.waitingCalls
+        else {
+            let why = redact("Server '\(downstream.key)' refused the request, which was not carried out: \(text)")
+            host.answer(request, line: Composition.error(id: request.id, .internalError, why))
+            if isKnown, host.originals[request.id] == nil { lookAgain(at: downstream, because: kind) }
             return true
         }
         original.wasRepeated = true
         host.originals[request.id] = original
         host.waiting[request.id] = .queued(downstream.id)
         downstream.queue.append((request, original.message, original.purpose))
-        beginAgain(with: downstream, isOther: isOther)
+        if isKnown { lookAgain(at: downstream, because: kind) }
         return true
+    }
+
+    private func lookAgain(at downstream: Downstream, because refusal: ErrorCode?) {
+        debug("server '\(downstream.key)': what it offers is read again")
+        beginAgain(with: downstream, isOther: refusal == .unsupportedProtocolVersion && downstream.config.protocolEra == .auto)
     }
 
     /// Gets to know a server anew, while what it was asked before goes on.
@@ -216,6 +223,7 @@ extension Aggregator {
                 lost(failure, of: downstream)
                 return .giveUp
             }
+            downstream.remote?.hint = failure.hint
         }
         let forwarded = downstream.machine.forwarded(id)
         let action = downstream.machine.requestFailed(id, why: failure.cause, now: now)
@@ -242,7 +250,7 @@ extension Aggregator {
     }
 
     private func fail(_ forwarded: ForwardedRequest, _ failure: HTTPFailure, of downstream: Downstream) {
-        let hint = failure.hint.map { " To mend it: \($0)." } ?? ""
+        let hint = hint(for: failure, of: downstream).map { " To mend it: \($0)." } ?? ""
         let (kind, consequence): (RequestFailure, String) =
             switch failure.delivery {
             case _ where failure.kind == .authorization: (.authorizationNeeded, "The request was not carried out.")
@@ -256,6 +264,10 @@ extension Aggregator {
         retireIfIdle(downstream)
     }
 
+    private func hint(for failure: HTTPFailure, of downstream: Downstream) -> String? {
+        failure.hint ?? (failure.kind == .authorization ? authorizationHint(for: downstream) : nil)
+    }
+
     /// The connection cannot be made, or does not go on.
     func lost(_ failure: HTTPFailure, of downstream: Downstream) {
         if case .starting = downstream.life.state, downstream.remote?.server.wire == .legacy, failure.kind == .notMCP,
@@ -267,7 +279,7 @@ extension Aggregator {
         let isFinal = failure.kind == .configuration || failure.kind == .authorization
         let before = downstream.remote?.refusal.map { "; before that, as Streamable HTTP, \($0)" } ?? ""
         lose(
-            downstream, cause: failure.cause + before, hint: failure.hint, isFinal: isFinal, isAuthorization: failure.kind == .authorization
+            downstream, cause: failure.cause + before, hint: hint(for: failure, of: downstream), isFinal: isFinal, isAuthorization: failure.kind == .authorization
         )
         beginTeardown(of: downstream)
     }

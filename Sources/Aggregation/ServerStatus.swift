@@ -37,6 +37,11 @@ package struct ServerStatus: Sendable {
     package var noise: String?
 }
 
+extension ServerStatus {
+    /// It cannot be used now, though it should be.
+    package var isOut: Bool { state == .down || state == .authorizationNeeded }
+}
+
 /// What was done so far to reach a server behind a URL.
 package struct HTTPFigures: Sendable {
     /// `http` or `sse`.

@@ -26,7 +26,7 @@ struct FeatureSearch: Sendable {
         try Task.checkCancellation()
         if let entry = await entry(in: running) { return entry }
         // Whose prefix it has, and who cannot answer: that is the reason, whatever the others have.
-        if let server = await running.aggregator.status().first(where: { $0.state == .down && mayHaveIt(config.servers[$0.key]) }) {
+        if let server = await running.aggregator.status().first(where: { $0.isOut && mayHaveIt(config.servers[$0.key]) }) {
             throw Failure.down(server)
         }
         if let server = config.servers.values.first(where: { $0.isDisabled && mayHaveIt($0) }) {

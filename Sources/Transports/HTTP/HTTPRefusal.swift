@@ -5,6 +5,25 @@ import NIOHTTP1
 
 /// What an answer that is no success says.
 enum HTTPRefusal {
+    /// Where a redirect leads.
+    /// - Parameter count: of those that were followed already.
+    /// - Throws: if it is not to be followed.
+    static func redirect(_ head: HTTPResponseHead, from target: HTTPTarget, after count: Int) throws(HTTPFailure) -> HTTPTarget {
+        let status = Int(head.status.code)
+        guard let location = head.headers.first(name: "Location"), let next = target.resolve(location) else {
+            throw HTTPFailure(.notMCP, .refused, cause: "it answered \(status) without saying where to go", status: status)
+        }
+        guard next.origin == target.origin else {
+            throw HTTPFailure(
+                .configuration, .refused, cause: "it sends us to another server, \(next.origin), which is not followed",
+                hint: "if that is right, write the new 'url' into the config file", status: status)
+        }
+        guard count < HTTPLimits.redirects else {
+            throw HTTPFailure(.configuration, .refused, cause: "it redirects us more than \(HTTPLimits.redirects) times", status: status)
+        }
+        return next
+    }
+
     /// Whether the server does not know our session any more. 404 says so (MCP 2025-11-25, basic/transports, "Session Management");
     /// some servers answer 400 and say it in words.
     static func isOfSession(_ status: Int, _ body: ByteBuffer) -> Bool {

@@ -154,11 +154,13 @@ extension Listening: ExchangeHandler {
 
     private func refused(_ head: HTTPResponseHead, _ body: ByteBuffer) {
         let status = Int(head.status.code)
-        if [301, 302, 303, 307, 308].contains(status), redirects < HTTPLimits.redirects,
-            let next = head.headers.first(name: "Location").flatMap({ target.resolve($0) }), next.origin == target.origin
-        {
+        if [301, 302, 303, 307, 308].contains(status) {
+            do throws(HTTPFailure) {
+                target = try HTTPRefusal.redirect(head, from: target, after: redirects)
+            } catch {
+                return server.wire == .legacy ? ended(error) : server.delegate.noted("it has no stream of notifications: \(error.cause)")
+            }
             redirects += 1
-            target = next
             return open()
         }
         if status == 401 {

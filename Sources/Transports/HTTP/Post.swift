@@ -327,7 +327,7 @@ extension Post: ExchangeHandler {
         }
         let failure = HTTPRefusal.failure(head, body)
         if isResuming {
-            if status >= 500 || status == 429 {
+            if status >= 500 && status != 501 || status == 429 {
                 guard case .overload(let wait?) = failure.kind else { return wasCut(failure) }
                 return wasCut(failure, wait: wait)
             }
@@ -339,22 +339,12 @@ extension Post: ExchangeHandler {
     }
 
     private func follow(_ head: HTTPResponseHead) {
+        do throws(HTTPFailure) {
+            target = try HTTPRefusal.redirect(head, from: target, after: redirects)
+        } catch {
+            return fail(error)
+        }
         redirects += 1
-        let status = Int(head.status.code)
-        guard let location = head.headers.first(name: "Location"), let next = target.resolve(location) else {
-            return fail(HTTPFailure(.notMCP, .refused, cause: "it answered \(status) without saying where to go", status: status))
-        }
-        guard next.origin == target.origin else {
-            return fail(
-                HTTPFailure(
-                    .configuration, .refused, cause: "it sends us to another server, \(next.origin), which is not followed",
-                    hint: "if that is right, write the new 'url' into the config file", status: status))
-        }
-        guard redirects <= HTTPLimits.redirects else {
-            return fail(
-                HTTPFailure(.configuration, .refused, cause: "it redirects us more than \(HTTPLimits.redirects) times", status: status))
-        }
-        target = next
         if let headers = server.headers { send(headers) }
     }
 

@@ -302,7 +302,7 @@ package final class RemoteServer: ServerConnection, PendingWriter {
         self.headers = HTTPHeaders(headers.map { ($0.name, $0.value) })
         credentials += 1
         isUnauthorized = false
-        if session == .open { sendHeld() }
+        sendHeld()
         if wire == .legacy, listening == nil { listen() }
         listening?.authorized()
         expectFlush()
