@@ -18,9 +18,12 @@ struct AddressTests {
     @Test(
         "that programs could read in different ways are none",
         arguments: [
-            "", "example.com", "ftp://h", "javascript://h/%0aalert(1)", "https://", "https:///a", "https://a@b", "https://a:b@c/", "https://h:0",
-            "https://h:65536", "https://h:x", "https://h:1:2", "https://[::1", "https://[::1]x", "https://[x]", "https://[1]", "https://h\\@e/",
-            "https://h/a b", "https://h/\u{e9}", "https://h/\n", "https://h/\"", "https://h%2e/", "https://h'/", "https://h,i/", " https://h",
+            "", "example.com", "ftp://h", "javascript://h/%0aalert(1)", "https://", "https:///a", "https://a@b", "https://a:b@c/",
+            "https://h:0",
+            "https://h:65536", "https://h:x", "https://h:1:2", "https://[::1", "https://[::1]x", "https://[x]", "https://[1]",
+            "https://h\\@e/",
+            "https://h/a b", "https://h/\u{e9}", "https://h/\n", "https://h/\"", "https://h%2e/", "https://h'/", "https://h,i/",
+            " https://h",
             "https://h/<b>", "https://\u{ff48}/", "-https://h",
         ])
     func refused(text: String) { #expect(WebAddress(text) == nil) }
@@ -36,8 +39,10 @@ struct AddressTests {
     @Test(
         "are secure with https, or on this machine",
         arguments: [
-            ("https://h", true), ("http://h", false), ("http://localhost:1/a", true), ("http://LOCALHOST", true), ("http://127.0.0.1", true),
-            ("http://127.9.9.9", true), ("http://[::1]:8", true), ("http://127.0.0.1.example.com", false), ("http://localhost.example", false),
+            ("https://h", true), ("http://h", false), ("http://localhost:1/a", true), ("http://LOCALHOST", true),
+            ("http://127.0.0.1", true),
+            ("http://127.9.9.9", true), ("http://[::1]:8", true), ("http://127.0.0.1.example.com", false),
+            ("http://localhost.example", false),
             ("http://127.1", false), ("http://0.0.0.0", false), ("http://[::2]", false), ("http://127.0.0.256", false),
         ])
     func secure(text: String, isSecure: Bool) { #expect(WebAddress(text)?.isSecure == isSecure) }
@@ -58,7 +63,8 @@ struct AddressTests {
     @Test(
         "say where a server's metadata may be",
         arguments: [
-            ("https://h", ["https://h/.well-known/oauth-protected-resource"]), ("https://h/", ["https://h/.well-known/oauth-protected-resource"]),
+            ("https://h", ["https://h/.well-known/oauth-protected-resource"]),
+            ("https://h/", ["https://h/.well-known/oauth-protected-resource"]),
             (
                 "https://h:8/a/b/",
                 ["https://h:8/.well-known/oauth-protected-resource/a/b", "https://h:8/.well-known/oauth-protected-resource"]
@@ -139,6 +145,8 @@ struct RandomnessTests {
         #expect(Base64.url([0xFB, 0xFF]) == "-_8")
     }
 
-    @Test("are equal only to themselves", arguments: [("", "", true), ("a", "a", true), ("a", "b", false), ("a", "ab", false), ("", "a", false)])
+    @Test(
+        "are equal only to themselves",
+        arguments: [("", "", true), ("a", "a", true), ("a", "b", false), ("a", "ab", false), ("", "a", false)])
     func equality(first: String, second: String, areEqual: Bool) { #expect(Randomness.areEqual(first, second) == areEqual) }
 }

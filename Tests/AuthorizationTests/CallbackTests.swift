@@ -6,7 +6,8 @@ import Testing
 struct CallbackTests {
     private static func attempt(sendsIssuer: Bool) -> LoginAttempt {
         LoginAttempt(
-            state: "S1", verifier: "verifier", redirectURI: "http://127.0.0.1:1/callback", issuer: "https://as.example", sendsIssuer: sendsIssuer)
+            state: "S1", verifier: "verifier", redirectURI: "http://127.0.0.1:1/callback", issuer: "https://as.example",
+            sendsIssuer: sendsIssuer)
     }
 
     /// A verdict in a word: the code, `foreign`, or the problem's code.
@@ -56,7 +57,9 @@ struct CallbackTests {
 
     @Test("shows what the authorization server says in one harmless line")
     func words() throws {
-        let query = "error=access_denied&error_description=no%1B%5B2J%0Astate+S1S1S1+verifier%E2%80%AE" + String(repeating: "x", count: 500) + "&state=S1"
+        let query =
+            "error=access_denied&error_description=no%1B%5B2J%0Astate+S1S1S1+verifier%E2%80%AE" + String(repeating: "x", count: 500)
+            + "&state=S1"
         guard case .failed(let problem) = Self.attempt(sendsIssuer: false).judge(query: query) else {
             Issue.record("it is an error")
             return

@@ -22,7 +22,10 @@ struct ChallengeTests {
             (["Basic realm=\"Bearer scope=\\\"evil\\\", x\", Bearer scope=\"a\""], Challenge(scope: "a")),
             (["Bearer scope=\"a \\\"b\\\" \\\\\""], Challenge(scope: "a \"b\" \\")),
             // Not right, but seen.
-            (["Bearer resource_metadata=https://h/.well-known/x, error=e"], Challenge(resourceMetadata: "https://h/.well-known/x", error: "e")),
+            (
+                ["Bearer resource_metadata=https://h/.well-known/x, error=e"],
+                Challenge(resourceMetadata: "https://h/.well-known/x", error: "e")
+            ),
             (["Bearer error=\"invalid_token", "Bearer scope=\"a\""], Challenge(scope: "a", error: "invalid_token")),
             ([",, Bearer ,, scope=\"a\" ,,"], Challenge(scope: "a")),
             // The first counts.
@@ -34,7 +37,8 @@ struct ChallengeTests {
     @Test(
         "is nothing for us without the scheme Bearer",
         arguments: [
-            [], [""], ["Basic realm=\"Bearer\""], ["\"Bearer\""], ["Bearers x=y"], ["Digest qop=\"auth, Bearer scope=a\""], ["="], ["\u{e9}"],
+            [], [""], ["Basic realm=\"Bearer\""], ["\"Bearer\""], ["Bearers x=y"], ["Digest qop=\"auth, Bearer scope=a\""], ["="],
+            ["\u{e9}"],
         ])
     func none(values: [String]) { #expect(Challenge(wwwAuthenticate: values) == nil) }
 

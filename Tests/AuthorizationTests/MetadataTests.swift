@@ -52,7 +52,8 @@ struct MetadataTests {
             (["code_challenge_methods_supported": "\"S256\""], .unsupported),
             (["authorization_endpoint": "\"http://as.example/authorize\""], .insecure),
             (["token_endpoint": "\"http://as.example/token\""], .insecure), (["token_endpoint": "\"http://127.0.0.1/token\""], .insecure),
-            (["registration_endpoint": "\"http://as.example/r\""], .insecure), (["revocation_endpoint": "\"http://as.example/r\""], .insecure),
+            (["registration_endpoint": "\"http://as.example/r\""], .insecure),
+            (["revocation_endpoint": "\"http://as.example/r\""], .insecure),
             (["authorization_endpoint": "\"javascript:alert(1)\""], .badAnswer), (["authorization_endpoint": nil], .badAnswer),
             (["authorization_endpoint": "\"file:///etc/passwd\""], .badAnswer), (["token_endpoint": "null"], .badAnswer),
             (["token_endpoint": "7"], .badAnswer), (["token_endpoint": "\"https://as.example/$(reboot) x\""], .badAnswer),
@@ -104,7 +105,8 @@ struct MetadataTests {
     @Test(
         "gives tokens",
         arguments: [
-            ("{\"access_token\":\"t\",\"token_type\":\"Bearer\"}", nil), ("{\"access_token\":\"t\",\"token_type\":\"bearer\",\"expires_in\":60}", 160),
+            ("{\"access_token\":\"t\",\"token_type\":\"Bearer\"}", nil),
+            ("{\"access_token\":\"t\",\"token_type\":\"bearer\",\"expires_in\":60}", 160),
             ("{\"access_token\":\"t\",\"token_type\":\"BEARER\",\"expires_in\":\"60\"}", 160),
             ("{\"access_token\":\"t\",\"token_type\":\"bearer\",\"expires_in\":60.9}", 160),
             ("{\"access_token\":\"t\",\"token_type\":\"bearer\",\"expires_in\":-5}", 100),

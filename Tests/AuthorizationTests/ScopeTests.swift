@@ -11,7 +11,10 @@ struct ScopeTests {
             (Scopes.Sources(supportedByServer: ["a", "b"]), ["a", "b"]),
             (Scopes.Sources(challenged: ["c"], supportedByServer: ["a", "b"]), ["c"]),
             (Scopes.Sources(configured: ["k"], challenged: ["c"], supportedByServer: ["a"]), ["k"]),
-            (Scopes.Sources(named: ["n"], configured: ["k"], challenged: ["c"], remembered: ["r"], supportedByIssuer: ["offline_access"]), ["n"]),
+            (
+                Scopes.Sources(
+                    named: ["n"], configured: ["k"], challenged: ["c"], remembered: ["r"], supportedByIssuer: ["offline_access"]), ["n"]
+            ),
             // With what was missing since.
             (Scopes.Sources(challenged: ["c"], remembered: ["r", "c"]), ["c", "r"]),
             (Scopes.Sources(configured: ["k"], remembered: ["r"]), ["k", "r"]),
@@ -29,7 +32,8 @@ struct ScopeTests {
     @Test(
         "holds nothing that is no scope",
         arguments: [
-            ("a  b a", ["a", "b"]), ("", []), ("a\"b c\\d e", ["e"]), ("\u{e9} x\ty f", ["f"]), ("https://h/scope:read", ["https://h/scope:read"]),
+            ("a  b a", ["a", "b"]), ("", []), ("a\"b c\\d e", ["e"]), ("\u{e9} x\ty f", ["f"]),
+            ("https://h/scope:read", ["https://h/scope:read"]),
         ])
     func parsing(text: String, scopes: [String]) { #expect(Scopes.parse(text) == scopes) }
 
