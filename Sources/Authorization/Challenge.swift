@@ -94,7 +94,7 @@ private struct ChallengeReader {
             value.append(bytes[index])
             index += 1
         }
-        index += 1
+        if index < bytes.count { index += 1 }
         return String(decoding: value, as: UTF8.self)
     }
 
@@ -121,7 +121,7 @@ private struct ChallengeReader {
     private mutating func take(while condition: (UInt8) -> Bool) -> String {
         let start = index
         skip(condition)
-        return String(decoding: bytes[start..<min(index, bytes.count)], as: UTF8.self)
+        return String(decoding: bytes[start..<index], as: UTF8.self)
     }
 
     private static func isBlank(_ byte: UInt8) -> Bool { byte == UInt8(ascii: " ") || byte == UInt8(ascii: "\t") }

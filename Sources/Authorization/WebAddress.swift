@@ -91,7 +91,7 @@ struct WebAddress: Hashable, Sendable {
 
     /// What a `Location` header of an answer from here means (RFC 3986, 5.2, without the dots that servers do not write).
     func resolve(_ reference: String) -> WebAddress? {
-        if reference.firstRange(of: "://") != nil, let address = WebAddress(reference) { return address }
+        if reference.prefix(while: { !"/?#".contains($0) }).contains(":") { return WebAddress(reference) }
         if reference.hasPrefix("//") { return WebAddress("\(scheme):\(reference)") }
         if reference.hasPrefix("/") { return WebAddress(origin + reference) }
         if reference.hasPrefix("?") { return WebAddress(origin + path + reference) }

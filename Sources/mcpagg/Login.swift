@@ -26,7 +26,7 @@ struct Login: AsyncParsableCommand {
         help: ArgumentHelp("A scope to ask for, in place of those the server names; may be repeated.", valueName: "scope"))
     var scopes: [String] = []
 
-    @Option(help: ArgumentHelp("How long to wait for the browser, as 90s, 5m or 1h (default: 5m).", valueName: "time"))
+    @Option(help: ArgumentHelp("How long to wait for the browser, as 90s, 5m or 1h.", valueName: "time"))
     var timeout = PatienceArgument.standard
 
     func validate() throws {
