@@ -279,7 +279,8 @@ extension Aggregator {
         let isFinal = failure.kind == .configuration || failure.kind == .authorization
         let before = downstream.remote?.refusal.map { "; before that, as Streamable HTTP, \($0)" } ?? ""
         lose(
-            downstream, cause: failure.cause + before, hint: hint(for: failure, of: downstream), isFinal: isFinal, isAuthorization: failure.kind == .authorization
+            downstream, cause: failure.cause + before, hint: hint(for: failure, of: downstream), isFinal: isFinal,
+            isAuthorization: failure.kind == .authorization
         )
         beginTeardown(of: downstream)
     }
