@@ -30,6 +30,8 @@ struct RemoteAccess {
     var fetches = 0
     /// What requests carry, of a login.
     var token: AccessToken?
+    /// A token that the server refused though it was fresh: that is final.
+    var refusedToken: AccessToken?
 
     /// - Parameter authorizer: `nil` if there are no logins.
     init(_ endpoint: HTTPEndpoint, key: String, authorizer: @autoclosure () -> Authorizer?) {
@@ -83,7 +85,7 @@ extension Aggregator {
         case .config: authorize(downstream, access.headers)
         case .command(let command): fetchHeaders(command, for: downstream)
         case .login(let authorizer, let server):
-            fetchToken(for: downstream, isRefused: false) { () async throws(AuthorizationProblem) in try await authorizer.token(for: server)
+            fetchToken(for: downstream) { () async throws(AuthorizationProblem) in try await authorizer.token(for: server)
             }
         }
     }
@@ -99,7 +101,8 @@ extension Aggregator {
         case .login(let authorizer, let server):
             guard status == 401 else { return forbidden(downstream, authorizer, server, challenges: challenges) }
             let refused = access.token
-            fetchToken(for: downstream, isRefused: true) { () async throws(AuthorizationProblem) in
+            if refused != nil, refused == access.refusedToken { return needsLogin(downstream, because: nil) }
+            fetchToken(for: downstream, because: loginNeeded(at: downstream, because: nil)) { () async throws(AuthorizationProblem) in
                 // Somebody may have logged in since we looked.
                 guard let refused else { return try await authorizer.token(for: server) }
                 return try await authorizer.replacement(for: refused, of: server)
@@ -136,8 +139,9 @@ extension Aggregator {
 
     // MARK: Logins
 
+    /// - Parameter refusal: why another one is wanted, and what is said if there is none.
     private func fetchToken(
-        for downstream: Downstream, isRefused: Bool, _ body: @escaping @Sendable () async throws(AuthorizationProblem) -> AccessToken?
+        for downstream: Downstream, because refusal: HTTPFailure? = nil, _ body: @escaping @Sendable () async throws(AuthorizationProblem) -> AccessToken?
     ) {
         guard let access = downstream.remote?.access else { return }
         let (id, launch, fetch) = (downstream.id, downstream.launches, access.fetches + 1)
@@ -150,12 +154,12 @@ extension Aggregator {
             } catch {
                 outcome = .failure(error)
             }
-            await self.fetchedToken(outcome, for: id, launch: launch, fetch: fetch, isRefused: isRefused)
+            await self.fetchedToken(outcome, for: id, launch: launch, fetch: fetch, because: refusal)
         }
     }
 
     private func fetchedToken(
-        _ outcome: Result<AccessToken?, AuthorizationProblem>, for id: DownstreamID, launch: Int, fetch: Int, isRefused: Bool
+        _ outcome: Result<AccessToken?, AuthorizationProblem>, for id: DownstreamID, launch: Int, fetch: Int, because refusal: HTTPFailure?
     ) {
         guard let downstream = downstreams[id], downstream.launches == launch, let access = downstream.remote?.access,
             access.fetches == fetch, access.fetch != nil
@@ -163,10 +167,10 @@ extension Aggregator {
         downstream.remote?.access.fetch = nil
         switch outcome {
         case .success(let token):
-            if isRefused, token == nil || token == access.token { return needsLogin(downstream, because: nil) }
+            if let refusal, token == nil || token == access.token { return refuse(downstream, refusal) }
             watchLogins()
             // Nobody knows it better than we do, unless something changed.
-            if !isRefused, access.fetches > 1, token == access.token { return }
+            if refusal == nil, access.fetches > 1, token == access.token { return }
             downstream.remote?.access.token = token
             if let token { hide(HTTPEndpoint.secrets(in: "Bearer \(token.value)"), of: downstream) }
             let bearer = token.map { [(name: "Authorization", value: "Bearer \($0.value)")] } ?? []
@@ -181,11 +185,18 @@ extension Aggregator {
         flush()
     }
 
-    private func needsLogin(_ downstream: Downstream, because problem: AuthorizationProblem?) {
-        watchLogins()
-        let failure = HTTPFailure(
+    private func loginNeeded(at downstream: Downstream, because problem: AuthorizationProblem?) -> HTTPFailure {
+        HTTPFailure(
             .authorization, .refused, cause: problem?.message ?? "it wants authorization (HTTP 401)",
             hint: "run: mcpagg login \(downstream.key)", status: 401)
+    }
+
+    private func needsLogin(_ downstream: Downstream, because problem: AuthorizationProblem?) {
+        refuse(downstream, loginNeeded(at: downstream, because: problem))
+    }
+
+    private func refuse(_ downstream: Downstream, _ failure: HTTPFailure) {
+        watchLogins()
         // Before anything was sent there is nothing that was refused.
         if downstream.remote?.server.hasCredentials == false {
             lost(failure, of: downstream)
@@ -200,20 +211,18 @@ extension Aggregator {
         guard let challenge = Challenge(wwwAuthenticate: challenges), challenge.needsMoreScope else {
             return refuse(downstream, status: 403)
         }
-        watchLogins()
-        // The next login asks for it; if it cannot be kept, the person can name it.
-        Task.detached {
-            do throws(AuthorizationProblem) {
-                try await authorizer.remember(challenge, of: server)
-            } catch {
-                await self.report(.warning, "server '\(server.key)': \(error.message)")
-            }
-        }
         let scope = challenge.scope.map { " '\($0.prefix(200))'" } ?? ""
-        downstream.remote?.server.refuse(
-            HTTPFailure(
-                .authorization, .refused, cause: "it wants rights\(scope) that the login does not have (HTTP 403)",
-                hint: "run: mcpagg login \(downstream.key)", status: 403))
+        let refusal = HTTPFailure(
+            .authorization, .refused, cause: "it wants rights\(scope) that the login does not have (HTTP 403)",
+            hint: "run: mcpagg login \(downstream.key)", status: 403)
+        let refused = downstream.remote?.access.token
+        fetchToken(for: downstream, because: refusal) { () async throws(AuthorizationProblem) in
+            // Somebody may have logged in anew since we looked.
+            let token = try await authorizer.token(for: server)
+            // Else the next login asks for it. That is kept before anybody is told to log in.
+            if token == nil || token == refused { try await authorizer.remember(challenge, of: server) }
+            return token
+        }
     }
 
     /// Hears of logins that are done in other processes.

@@ -23,7 +23,10 @@ extension Aggregator {
 
     func healthDue(_ downstream: Downstream) {
         guard downstream.life.isReady, let connection = downstream.connection else { return }
-        guard let policy = downstream.config.healthCheck else { return rest(downstream) }
+        guard let policy = downstream.config.healthCheck else {
+            rest(downstream)
+            return expectSilence(of: downstream)
+        }
         if let index = downstream.healthCheck {
             // We do not read it, because a host does not read us: that says nothing of the server.
             guard connection.isReading else { return set(.health(downstream.id), after: policy.timeout) }

@@ -155,7 +155,9 @@ extension Aggregator {
         host.originals[request.id] = original
         host.waiting[request.id] = .queued(downstream.id)
         downstream.queue.append((request, original.message, original.purpose))
-        if isKnown { lookAgain(at: downstream, because: kind) }
+        guard isKnown else { return true }
+        // It was sent before what we know now was learned: nothing new is to be found out.
+        if let id = message.integerID, id < downstream.learned { sendQueue(of: downstream) } else { lookAgain(at: downstream, because: kind) }
         return true
     }
 
@@ -170,7 +172,11 @@ extension Aggregator {
         downstream.life.begins()
         downstream.launchedAt = now
         set(.startup(downstream.id), after: downstream.config.startupTimeout)
-        for line in downstream.machine.renew(inAnyEra: isOther) { downstream.connection?.send(line: line) }
+        for line in downstream.machine.renew(inAnyEra: isOther) {
+            // The last of them is the request that begins it; ids of later requests are greater.
+            downstream.learned = (try? Message(scanning: line))?.integerID ?? downstream.learned
+            downstream.connection?.send(line: line)
+        }
     }
 
     // MARK: What the transport tells
@@ -215,6 +221,10 @@ extension Aggregator {
     func failed(
         _ id: Int, _ failure: HTTPFailure, attempt: Int, of downstream: Downstream
     ) -> RemoteServer.Decision {
+        if failure.kind == .authorization, failure.status == 401 {
+            let token = downstream.remote?.access.token
+            downstream.remote?.access.refusedToken = token
+        }
         if let delay = delayBeforeRepeat(id, failure, attempt: attempt, of: downstream) { return .again(after: delay) }
         if downstream.machine.isOpening(id) {
             if failure.status.map({ [400, 404, 405].contains($0) }) == true { downstream.remote?.mayBeLegacy = true }

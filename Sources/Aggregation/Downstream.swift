@@ -44,6 +44,8 @@ final class Downstream {
     /// When it was last sent something by a host, and when it last said something.
     var lastCall = Instant(nanoseconds: 0)
     var lastHeard = Instant(nanoseconds: 0)
+    /// Our id of the request with which it was last got to know anew.
+    var learned = 0
     /// Which of the methods that show whether it is well it was asked last; `nil` if none is waited for.
     var healthCheck: Int?
     /// It ended when it was asked for its era: it is launched once more and not asked.

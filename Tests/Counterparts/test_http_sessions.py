@@ -98,6 +98,8 @@ def test_what_was_agreed_on_in_the_session_is_restored_in_the_next(web):
     host.ask("resources/subscribe", {"uri": "memo://two"})
     host.ask("resources/unsubscribe", {"uri": "memo://two"})
     host.ask("logging/setLevel", {"level": "warning"})
+    # The host is answered at once; the server is told meanwhile.
+    server.wait_answered(server.wait_request("logging/setLevel"))
     first: Session = server.behaviour.session
     assert (first.subscriptions, first.level) == ({"memo://one"}, "warning")
     start = server.position

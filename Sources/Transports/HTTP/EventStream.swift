@@ -81,9 +81,7 @@ package struct EventStream: Sendable {
             endedInCarriageReturn = false
             if first == UInt8(ascii: "\n") { unread.moveReaderIndex(forwardBy: 1) }
         }
-        let length = unread.readableBytesView.firstIndex { $0 == UInt8(ascii: "\n") || $0 == UInt8(ascii: "\r") }
-            .map { $0 - unread.readerIndex }
-        guard let length, var line = unread.readSlice(length: length) else {
+        guard let length = lengthOfLine(), var line = unread.readSlice(length: length) else {
             keepPartial()
             return nil
         }
@@ -98,6 +96,14 @@ package struct EventStream: Sendable {
             partial = ByteBuffer()
         }
         return line
+    }
+
+    private func lengthOfLine() -> Int? {
+        unread.withUnsafeReadableBytes { bytes in
+            let end = bytes.offset(of: UInt8(ascii: "\n"))
+            let line = UnsafeRawBufferPointer(rebasing: bytes[..<(end ?? bytes.count)])
+            return line.offset(of: UInt8(ascii: "\r")) ?? end
+        }
     }
 
     private mutating func keepPartial() {

@@ -104,7 +104,10 @@ extension Listening: ExchangeHandler {
             case .oversized(let bytes): server.delegate.noted("an event of \(bytes) bytes is longer than the limit; it is dropped")
             case .event(let event): take(event)
             }
-            if exchange == nil { return nil }
+            guard exchange != nil else {
+                server.delegate.readCompleted()
+                return nil
+            }
         }
         resumption.received(lastEventID: stream.lastEventID, retry: stream.retry, isEvent: isEvent)
         self.stream = stream

@@ -229,6 +229,7 @@ extension Post: ExchangeHandler {
             guard body.readableBytes + bytes.readableBytes <= server.messageLimit else {
                 exchange?.cancel()
                 fail(tooLong(body.readableBytes + bytes.readableBytes))
+                server.delegate.readCompleted()
                 return nil
             }
             if body.readableBytes == 0 { body = bytes } else { body.writeImmutableBuffer(bytes) }
