@@ -8,7 +8,9 @@ from typing import Any
 import http_rules as rules
 from http_server import Exchange
 from http_wire import EVENTS, JSON
-from validation import CAPABILITIES, HANDSHAKE_REVISIONS, LOG_LEVEL, NEWEST_HANDSHAKE, SERVER_INFO, STATELESS, SUBSCRIPTION, VERSION, meta_of
+from validation import (
+    CAPABILITIES, HANDSHAKE_REVISIONS, LOG_LEVEL, NEWEST_HANDSHAKE, SERVER_INFO, STATELESS, SUBSCRIPTION, VERSION, meta_of,
+)  # fmt: skip
 
 NAME = {"name": "scripted", "version": "1"}
 OBJECT = {"type": "object"}

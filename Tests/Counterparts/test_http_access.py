@@ -49,8 +49,11 @@ def test_headers_are_sent_with_every_request_and_said_to_nobody(web, kind, monke
 
 
 def test_headers_of_the_transport_are_its_own(web):
-    own = {"Content-Type": "text/plain", "Accept": "text/html", "Mcp-Session-Id": "mine", "MCP-Protocol-Version": "1999-01-01", "Host": "elsewhere",
-           "Content-Length": "3", "Transfer-Encoding": "gzip", "Connection": "upgrade", "Mcp-Method": "x", "Last-Event-ID": "9"}  # fmt: skip
+    own = {
+        "Content-Type": "text/plain", "Accept": "text/html", "Mcp-Session-Id": "mine", "MCP-Protocol-Version": "1999-01-01",
+        "Host": "elsewhere", "Content-Length": "3", "Transfer-Encoding": "gzip", "Connection": "upgrade", "Mcp-Method": "x",
+        "Last-Event-ID": "9",
+    }  # fmt: skip
     server = web.remote(entry={"headers": {**own, "X-Kept": "yes"}})
     host = web.host()
     assert host.text(f"{KEY}__echo", {"text": "x"}) == "x"
@@ -270,7 +273,8 @@ def test_a_redirect_within_the_origin_is_followed_with_method_body_and_headers(w
     server.entry["url"] = f"{server.origin}/old"
     host = web.host(OLD if kind == "handshake" else NEW)
     assert host.text(f"{KEY}__echo", {"text": "x"}) == "x"
-    first, second = (server.requests("tools/call", where=lambda exchange, path=path: exchange.request.path == path)[0] for path in ("/old", "/mcp"))
+    calls = server.requests("tools/call")
+    first, second = (next(call for call in calls if call.request.path == path) for path in ("/old", "/mcp"))
     assert first.request.body == second.request.body
     ignored = ("host",)
     same = [[(n.lower(), v) for n, v in each.request.headers if n.lower() not in ignored] for each in (first, second)]
@@ -319,7 +323,8 @@ def test_another_origin_is_not_gone_to_and_sees_no_authorization(web, kind, code
 @pytest.mark.parametrize("place", ["http://localhost:{port}/mcp", "https://127.0.0.1:{port}/mcp", "ftp://127.0.0.1/mcp", "file:///mcp"])
 def test_another_name_or_scheme_is_another_origin(web, place):
     server = web.remote(entry={"startupTimeout": "10s"})
-    server.on(status(308, b"", None, ("Location", place.replace("{port}", str(server.port)))), times=None, where=lambda e: e.request.path == "/old")
+    elsewhere = status(308, b"", None, ("Location", place.replace("{port}", str(server.port))))
+    server.on(elsewhere, times=None, where=lambda exchange: exchange.request.path == "/old")
     server.entry["url"] = f"{server.origin}/old"
     done = web.bench.run("--config", str(web.bench.config()), "status")
     assert done.returncode == 4, done.stdout

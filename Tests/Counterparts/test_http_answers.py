@@ -85,7 +85,7 @@ def test_events_of_every_shape_are_understood(web, revision):
     host = web.host(revision)
     for name, shape in SHAPES.items():
         for size in (None, 1, 2, 3):
-            server.on(as_events(lambda exchange: shape % json.dumps(answer(exchange, "größer")).encode(), size=size), "tools/call")  # noqa: B023
+            server.on(as_events(lambda e: shape % json.dumps(answer(e, "größer")).encode(), size=size), "tools/call")  # noqa: B023
             result = host.ask("tools/call", ECHO)["result"]
             assert result["content"][0]["text"] == "größer", f"{name} in pieces of {size}"
 
@@ -107,7 +107,8 @@ def test_data_of_several_lines_is_one_message(web):
 def test_streams_are_known_by_their_type_whatever_its_parameters(web, content_type, framing):
     server = web.remote()
     host = web.host()
-    server.on(as_events(lambda exchange: b"data: %s\n\n" % json.dumps(answer(exchange)).encode(), content_type, framing), "tools/call", times=3)
+    stream = lambda exchange: b"data: %s\n\n" % json.dumps(answer(exchange)).encode()  # noqa: E731
+    server.on(as_events(stream, content_type, framing), "tools/call", times=3)
     for _ in range(3):
         echo(host)
 
@@ -141,7 +142,10 @@ def test_what_is_said_before_the_answer_reaches_the_host_before_it(web):
     server.on(handler, "tools/call")
     host.ask("tools/call", {**ECHO, "_meta": {"progressToken": "t"}})
     messages = host.messages(start)
-    said = [(m.get("method", "answer").split("/")[-1], (m.get("params") or {}).get("progress", (m.get("params") or {}).get("data"))) for m in messages]
+    said = []
+    for message in messages:
+        params = message.get("params", {})
+        said.append((message.get("method", "answer").split("/")[-1], params.get("progress", params.get("data"))))
     assert said == [("progress", 1), ("message", 1), ("progress", 2), ("message", 2), ("progress", 3), ("message", 3), ("answer", None)]
     assert messages[0]["params"]["progressToken"] == "t"
 
@@ -273,7 +277,9 @@ def test_an_empty_batch_is_no_answer(web):
 
 # Errors said in JSON-RPC, under a status of HTTP
 
-@pytest.mark.parametrize("code, http", [(-32602, 400), (-32602, 200), (-32000, 400), (-32601, 404), (-32050, 500), (-32603, 422), (4711, 409)])
+@pytest.mark.parametrize("code, http", [
+    (-32602, 400), (-32602, 200), (-32000, 400), (-32601, 404), (-32050, 500), (-32603, 422), (4711, 409),
+])  # fmt: skip
 @pytest.mark.parametrize("sessions", [True, False], ids=["session", "no session"])
 def test_an_error_in_the_body_is_the_answer_whatever_the_status(web, code, http, sessions):
     if http == 404 and sessions:
@@ -304,8 +310,8 @@ def test_an_error_under_no_id_of_ours_is_the_answer_to_the_one_request_there_was
 @pytest.mark.parametrize("revision", ["2025-03-26", OLD])
 def test_a_notification_may_be_accepted_in_any_way(web, revision, code, body):
     server = web.remote(revision=revision)
-    server.on(status(code, body, JSON if body == b"{}" else "text/html" if body else None),
-              where=lambda exchange: "method" not in exchange.message or "id" not in exchange.message and exchange.request.method == "POST", times=None)  # fmt: skip
+    accepted = status(code, body, JSON if body == b"{}" else "text/html" if body else None)
+    server.on(accepted, http="POST", times=None, where=lambda exchange: "id" not in exchange.message or "method" not in exchange.message)
     host = web.host()
     assert host.text(f"{KEY}__echo", {"text": "y"}) == "y"
     id = host.post("tools/call", {"name": f"{KEY}__slow"})
@@ -329,6 +335,7 @@ def test_a_notification_that_is_refused_harms_nobody(web):
 
 # What is no answer
 
+NOTIFICATION = {"jsonrpc": "2.0", "method": "notifications/message", "params": {"level": "info", "data": 1}}
 NOT_ANSWERS = {
     "accepted without an answer": (status(202), "202"),
     "nothing": (status(200, b"", JSON), "nothing"),
@@ -342,7 +349,7 @@ NOT_ANSWERS = {
     "not UTF-8": (status(200, b'{"jsonrpc":"2.0","id":"\xff\xfe","result":{}}', JSON), ""),
     "another answer": (as_json(lambda exchange: {"jsonrpc": "2.0", "id": 987654, "result": {}}), ""),
     "the id as text": (as_json(lambda exchange: {"jsonrpc": "2.0", "id": str(exchange.id), "result": {}}), ""),
-    "a notification alone": (as_json(lambda exchange: {"jsonrpc": "2.0", "method": "notifications/message", "params": {"level": "info", "data": 1}}), ""),
+    "a notification alone": (as_json(lambda exchange: NOTIFICATION), ""),
     "events that end without it": (as_events(lambda exchange: b": nothing\n\n"), "stream"),
     "an event that is cut": (as_events(lambda exchange: b"data: %s\n" % json.dumps(answer(exchange)).encode()), "stream"),
 }
@@ -383,9 +390,11 @@ def test_an_answer_over_the_limit_fails_the_call_and_says_so(web, kind):
         exchange.end()
 
     server.on(handler, "tools/call")
-    result = host.ask("tools/call", ECHO, timeout=60)["result"]
+    id = host.post("tools/call", ECHO)
+    over = server.wait_answered(server.wait_request("tools/call"))
+    result = host.answer(id)["result"]
+    assert time.monotonic() - over.time < 10, "it is said when it is known"
     assert result["isError"] and "limit" in result["content"][0]["text"]
-    server.wait_answered(server.wait_request("tools/call"))
     assert host.text(f"{KEY}__echo", {"text": "next"}) == "next"
 
 

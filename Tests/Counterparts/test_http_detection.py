@@ -159,7 +159,9 @@ def test_an_error_of_the_stateless_era_means_a_stateless_server(web, code, messa
 
 
 @pytest.mark.parametrize("host_revision", HOSTS)
-@pytest.mark.parametrize("handler", [status(401, b"", None, ("WWW-Authenticate", "Bearer")), status(403, b"forbidden", "text/plain")], ids=["401", "403"])
+@pytest.mark.parametrize("handler", [
+    status(401, b"", None, ("WWW-Authenticate", "Bearer")), status(403, b"forbidden", "text/plain"),
+], ids=["401", "403"])  # fmt: skip
 def test_a_want_of_authorization_says_nothing_about_the_era(web, handler, host_revision):
     server = web.remote(eras=BOTH, entry={"headers": {"Authorization": "Bearer not-accepted"}})
     server.on(handler, times=None)
@@ -280,7 +282,8 @@ def restarted(server) -> int:
 
 
 @pytest.mark.parametrize("kind, host_revision, expected", [
-    ("handshake", NEW, ["initialize"]), ("stateless", OLD, ["server/discover"]), ("legacy", OLD, ["GET", "initialize"]), ("legacy", NEW, ["GET", "initialize"]),
+    ("handshake", NEW, ["initialize"]), ("stateless", OLD, ["server/discover"]),
+    ("legacy", OLD, ["GET", "initialize"]), ("legacy", NEW, ["GET", "initialize"]),
 ])  # fmt: skip
 def test_a_server_that_was_known_is_not_asked_again_what_it_speaks(web, kind, host_revision, expected):
     server = kinds(web, kind)

@@ -110,13 +110,14 @@ def test_a_server_that_is_down_comes_back_by_itself(web, kind):
 
 # A call that fails
 
+CHUNKED = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
 CALLS = {
     "a reset before the head": (lambda exchange: exchange.cut(), "outcomeUnknown", [""]),
     "an end before the head": (lambda exchange: exchange.close(), "outcomeUnknown", ["closed"]),
     "half a head": (raw(b"HTTP/1.1 200 OK\r\nContent-"), "outcomeUnknown", [""]),
     "half a body": (raw(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 999\r\n\r\n{"), "outcomeUnknown", [""]),
-    "half a chunk": (raw(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n7d0\r\n{"), "outcomeUnknown", [""]),
-    "a chunk of no size": (raw(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\nxyz\r\n{"), "outcomeUnknown", [""]),
+    "half a chunk": (raw(CHUNKED + b"7d0\r\n{"), "outcomeUnknown", [""]),
+    "a chunk of no size": (raw(CHUNKED + b"xyz\r\n{"), "outcomeUnknown", [""]),
     "500": (status(500, b"out of memory", "text/plain"), "outcomeUnknown", ["500", "out of memory"]),
     "502": (status(502, b"<html>bad</html>", "text/html"), "outcomeUnknown", ["502"]),
     "504": (status(504), "outcomeUnknown", ["504"]),
@@ -196,7 +197,12 @@ def test_a_server_that_ends_every_connection_is_served_all_the_same(web):
 
     def closing(exchange):
         answer = exchange.answer
-        exchange.answer = lambda code, body=b"", kind=None, headers=(): (answer(code, body, kind, (*headers, ("Connection", "close"))), exchange.close())
+
+        def last(code, body=b"", kind=None, headers=()) -> None:
+            answer(code, body, kind, (*headers, ("Connection", "close")))
+            exchange.close()
+
+        exchange.answer = last
         return type(original).__call__(original, exchange)
 
     server.on(closing, http="POST", times=None)
@@ -207,15 +213,15 @@ def test_a_server_that_ends_every_connection_is_served_all_the_same(web):
 
 # Slow servers
 
-async def drip(exchange, data: bytes) -> None:
+async def drip(exchange, data: bytes, pause: float = 0.05) -> None:
     for byte in data:
         if exchange.is_over:
             return
         exchange.write(bytes([byte]))
-        await asyncio.sleep(0.05)
+        await asyncio.sleep(pause)
 
 
-ENDLESS = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n" + b"1\r\n \r\n" * 10_000
+ENDLESS = CHUNKED + b"1\r\n \r\n" * 10_000
 SLOWLY = {
     "no head": hold,
     "a head in drops": lambda exchange: drip(exchange, b"HTTP/1.1 200 OK\r\nX: " + b"y" * 10_000),
@@ -253,7 +259,7 @@ def test_an_answer_in_drops_that_is_done_in_time_is_an_answer(web):
 
     def handler(exchange):
         body = json.dumps({"jsonrpc": "2.0", "id": exchange.id, "result": text("in drops")}).encode()
-        return drip(exchange, b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
+        return drip(exchange, b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(body) + body, 0.005)
 
     server.on(handler, "tools/call")
     assert host.text(f"{KEY}__echo") == "in drops"

@@ -167,8 +167,9 @@ DEEP = {"type": "object", "properties": {"er": {"type": "object", "properties": 
 ANNOTATED = tool("annotated", {"text": TEXT, "number": NUMBER, "flag": FLAG, "deep": DEEP, "plain": {"type": "string"}})
 
 STRINGS = [
-    "plain", "two words", "", " leading", "trailing ", "\ttab first", "tab\tinside", "line\nbreak", "\r\nInjected: yes", "é", "日本語", "\x7f", "\x00",
-    "=?base64?cGxhaW4=?=", "=?base64?", "=?base64??=", "=?BASE64?cGxhaW4=?=", "?=", "~!@#$%^&*()_+", "🙂", "\u00a0", "a" * 2000, "\u2028", "\\",
+    "plain", "two words", "", " leading", "trailing ", "\ttab first", "tab\tinside", "line\nbreak", "\r\nInjected: yes", "é", "日本語",
+    "\x7f", "\x00", "=?base64?cGxhaW4=?=", "=?base64?", "=?base64??=", "=?BASE64?cGxhaW4=?=", "?=", "~!@#$%^&*()_+", "🙂", "\u00a0",
+    "a" * 2000, "\u2028", "\\",
     '"quoted"', "a,b", "a;b=c",
 ]  # fmt: skip
 VALUES = [
@@ -180,7 +181,10 @@ VALUES = [
     {"deep": {"er": {"est": "gefüllt"}}},
     {"text": "a", "number": 1, "flag": False, "deep": {"er": {"est": "b"}}, "plain": "not repeated"},
 ]
-NONE = [{}, {"text": None}, {"number": None, "flag": None}, {"deep": None}, {"deep": {}}, {"deep": {"er": None}}, {"deep": {"er": {}}}, {"plain": "x"}]
+NONE = [
+    {}, {"text": None}, {"number": None, "flag": None}, {"deep": None}, {"deep": {}}, {"deep": {"er": None}}, {"deep": {"er": {}}},
+    {"plain": "x"},
+]  # fmt: skip
 PATHS = {name: path for name, path in rules.annotated(ANNOTATED["inputSchema"]).items()}
 
 
@@ -267,11 +271,9 @@ def test_a_server_of_the_handshake_era_gets_no_such_headers(web):
 
 def test_a_child_process_may_have_any_annotations(web):
     # Over pipes there are no headers.
-    server = web.bench.scripted("child", {
-        "revision": NEW, "capabilities": {"tools": {}}, "lists": {"tools/list": [[tool("odd", {"a": {"type": "string", "x-mcp-header": " "}})]]},
-    })  # fmt: skip
+    odd = tool("odd", {"a": {"type": "string", "x-mcp-header": " "}})
+    web.bench.scripted("child", {"revision": NEW, "capabilities": {"tools": {}}, "lists": {"tools/list": [[odd]]}})
     assert web.host(NEW).tool_names() == ["child__odd"]
-    assert server.log is not None
 
 
 def property(value, kind="string"):

@@ -6,7 +6,7 @@ import pytest
 
 import bench as tools
 from http_bench import KEY, NEW, OLD
-from http_mcp import Legacy
+from http_mcp import Legacy, Session, text
 from http_server import hold, raw, status
 from http_wire import EVENTS
 from validation import HANDSHAKE_REVISIONS
@@ -105,8 +105,6 @@ def test_nothing_is_posted_before_the_address_has_come(web):
 
 def begin(server, stream) -> None:
     """What the behaviour does with a stream that a test has held back."""
-    from http_mcp import Session
-
     session = Session("held", OLD, {}, stream=stream)
     server.behaviour.sessions[session.id] = session
     stream.event(f"/messages?session={session.id}", name="endpoint")
@@ -213,8 +211,8 @@ def test_one_hundred_calls_at_once_find_their_answers(web):
     ids = [host.post("tools/call", {"name": f"{KEY}__echo", "arguments": {"text": f"{number}"}}) for number in range(100)]
     server.wait_for(lambda entry: len(server.requests("tools/call")) == 100)
     for exchange in reversed(server.requests("tools/call")):
-        text = exchange.params["arguments"]["text"]
-        server.on_loop(lambda exchange=exchange, text=text: server.behaviour.respond(exchange, {"content": [{"type": "text", "text": text}]}))
+        result = text(exchange.params["arguments"]["text"])
+        server.on_loop(lambda exchange=exchange, result=result: server.behaviour.respond(exchange, result))
     for number, id in enumerate(ids):
         assert host.answer(id)["result"]["content"][0]["text"] == f"{number}"
 
@@ -307,8 +305,6 @@ def test_events_of_all_shapes_are_understood_on_it(web):
     host = web.host(waits=False)
     stream = server.wait_request(http="GET")
     stream.head(200, (("Content-Type", EVENTS + "; charset=utf-8"),))
-    from http_mcp import Session
-
     server.behaviour.sessions["odd"] = Session("odd", OLD, {}, stream=stream)
     for byte in b"\xef\xbb\xbf: hello\r\rretry: 5\revent:endpoint\r\ndata:/messages?session=odd\r\n\r\n":
         stream.part(bytes([byte]))
@@ -317,8 +313,8 @@ def test_events_of_all_shapes_are_understood_on_it(web):
     id = host.post("tools/call", SLOW)
     slow = server.wait_request("tools/call", name="slow")
     answer = {"jsonrpc": "2.0", "id": slow.id, "result": {"content": [{"type": "text", "text": "größer"}]}}
-    text = json.dumps(answer, indent=1, ensure_ascii=False).encode()
-    for byte in b"id: 7\n" + b"".join(b"data: %s\r" % line for line in text.split(b"\n")) + b"\r":
+    lines = json.dumps(answer, indent=1, ensure_ascii=False).encode().split(b"\n")
+    for byte in b"id: 7\n" + b"".join(b"data: %s\r" % line for line in lines) + b"\r":
         stream.part(bytes([byte]))
     assert host.answer(id)["result"]["content"][0]["text"] == "größer"
 

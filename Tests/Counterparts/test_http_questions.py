@@ -1,4 +1,4 @@
-"""Servers that ask back over HTTP: on whichever stream a question comes, it belongs to the right call and is answered by a request of its own."""
+"""Servers that ask back over HTTP: whatever stream a question comes on, it belongs to the right call and is answered by its own POST."""
 
 import pytest
 

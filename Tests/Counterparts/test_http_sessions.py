@@ -19,7 +19,9 @@ GONE = {
     "404 with an error": status(404, b'{"jsonrpc":"2.0","id":"server-error","error":{"code":-32600,"message":"Session terminated"}}', JSON),
     "404 with an error under null": status(404, b'{"jsonrpc":"2.0","id":null,"error":{"code":-32001,"message":"Session not found"}}', JSON),
     "400 with words": status(400, b"Bad Request: No valid session ID provided", "text/plain"),
-    "400 with an error": status(400, b'{"jsonrpc":"2.0","id":"server-error","error":{"code":-32600,"message":"Bad Request: Invalid session ID"}}', JSON),
+    "400 with an error": status(
+        400, b'{"jsonrpc":"2.0","id":"server-error","error":{"code":-32600,"message":"Bad Request: Invalid session ID"}}', JSON
+    ),
 }
 
 

@@ -20,6 +20,10 @@ def mismatch(exchange) -> None:
     exchange.error(MISMATCH, "Mcp-Param-Region is missing", status=400)
 
 
+def too_old(exchange) -> None:
+    exchange.error(UNSUPPORTED, "too old", {"supported": ["2031-01-01"], "requested": NEW}, status=400)
+
+
 def parameters(exchange) -> dict[str, str]:
     return {name[len("Mcp-Param-") :]: value for name, value in exchange.request.headers if name.lower().startswith("mcp-param-")}
 
@@ -129,7 +133,7 @@ def test_a_server_that_went_back_to_the_handshake_is_followed(web):
 def test_a_server_of_a_version_to_come_is_no_riddle_for_the_host(web, host_revision):
     server = web.stateless()
     host = web.host(host_revision)
-    server.on(lambda exchange: exchange.error(UNSUPPORTED, "too old", {"supported": ["2031-01-01"], "requested": NEW}, status=400), times=None)
+    server.on(too_old, times=None)
     answer = host.ask("tools/call", ECHO)
     said = str(answer)
     assert answer.get("error", {}).get("code") not in PRIVATE, answer
@@ -139,7 +143,7 @@ def test_a_server_of_a_version_to_come_is_no_riddle_for_the_host(web, host_revis
 
 def test_a_server_of_versions_to_come_alone_is_down_and_says_so(web):
     server = web.stateless()
-    server.on(lambda exchange: exchange.error(UNSUPPORTED, "too old", {"supported": ["2031-01-01"], "requested": NEW}, status=400), times=None)
+    server.on(too_old, times=None)
     done = web.bench.run("--config", str(web.bench.config()), "status")
     assert done.returncode == 4 and "too old" in done.stdout, done.stdout
 
@@ -313,7 +317,7 @@ def test_a_server_that_ends_every_subscription_is_not_asked_without_pause(web):
     server.on(lambda exchange: (exchange.events(), exchange.cut()), "subscriptions/listen", times=None)
     host = web.host(OLD)
     server.wait_for(lambda entry: len(server.requests("subscriptions/listen")) >= 4)
-    times = [entry.time for entry in server.log if entry.kind == "request" and entry.exchange.message.get("method") == "subscriptions/listen"]
+    times = [server.log[listen.position].time for listen in server.requests("subscriptions/listen")]
     assert times[3] - times[0] >= 0.3, times
     assert host.text(f"{KEY}__echo", {"text": "works"}) == "works"
 
@@ -331,13 +335,15 @@ def test_a_server_without_subscriptions_works_without_them(web, handler):
 def test_a_resource_that_the_host_listens_to_is_listened_to_at_the_server(web):
     server, host, first = listening(web, OLD)
     host.ask("resources/subscribe", {"uri": "memo://one"})
-    listen = server.wait_request("subscriptions/listen", where=lambda e: "memo://one" in e.params["notifications"].get("resourceSubscriptions", []))
+    has_resource = lambda exchange: "memo://one" in exchange.params["notifications"].get("resourceSubscriptions", [])  # noqa: E731
+    listen = server.wait_request("subscriptions/listen", where=has_resource)
     server.wait_for(lambda entry: entry.exchange is listen and entry.kind == "message")
     # The filter of a stream cannot be changed: the new one is there before the old one is let go.
     server.wait_answered(first, "dropped", "end")
     assert listen.params["notifications"]["toolsListChanged"] is True
     start = len(host.out.lines)
-    listen.event({"jsonrpc": "2.0", "method": "notifications/resources/updated", "params": {"uri": "memo://one", "_meta": {SUBSCRIPTION: listen.id}}})
+    params = {"uri": "memo://one", "_meta": {SUBSCRIPTION: listen.id}}
+    listen.event({"jsonrpc": "2.0", "method": "notifications/resources/updated", "params": params})
     assert host.notification("notifications/resources/updated", start)[1]["params"]["uri"] == "memo://one"
     listen.cut()
     again = listen_of(server, listen.position + 1)
