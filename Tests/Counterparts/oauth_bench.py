@@ -1,0 +1,182 @@
+"""One test's world with logins: servers that an authorization server protects, a browser without a person, mcpagg between them."""
+
+import json
+import shlex
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+import bench as tools
+import places
+import validation
+from bench import Bench, RawHost
+from lines import PipeLog
+from oauth_authority import Authority
+from oauth_mcp import Protected
+from oauth_site import Site
+
+KEY = "vault"
+OLD, NEW = validation.NEWEST_HANDSHAKE, validation.STATELESS
+SUCCESS, USAGE, REFUSED, UNREACHABLE, TOOL_ERROR = 0, 2, 3, 4, 5
+BROWSER = Path(__file__).parent / "hosts" / "browser.py"
+
+
+class OAuth:
+    def __init__(self, bench: Bench):
+        self.bench = bench
+        self.sites: list[Site] = []
+        self.servers: list[Protected] = []
+        self.authority = self.make_authority()
+        self.visited = PipeLog("the browser", bench.directory / "browser.log")
+        # What mcpagg has shown to people and hosts; no secret may be in it.
+        self.shown: list[str] = []
+        self.expected_faults = 0
+
+    # Who takes part
+
+    def make_authority(self, path: str = "", site: Site | None = None) -> Authority:
+        authority = Authority(path, site)
+        self._keep(authority.site)
+        return authority
+
+    def protect(self, key: str = KEY, authority: Authority | None = None, site: Site | None = None, **entry: Any) -> Protected:
+        """A server, and its entry in the config file; `entry` has further members of that."""
+        server = Protected(key, authority or self.authority, site, **entry)
+        self._keep(server.site)
+        self.servers.append(server)
+        self.bench.servers.append(server)
+        return server
+
+    def stranger(self) -> Site:
+        """Another origin, which must never see anything secret."""
+        return self._keep(Site())
+
+    def _keep(self, site: Site) -> Site:
+        if site not in self.sites:
+            self.sites.append(site)
+        return site
+
+    # mcpagg
+
+    @property
+    def browser(self) -> str:
+        """The value of `--browser`."""
+        return f'{shlex.join([sys.executable, "-S", str(BROWSER), str(self.visited.path)])} "$1"'
+
+    def run(self, *arguments: str, **options: Any) -> subprocess.CompletedProcess[str]:
+        """A command, with the present config file, saying all that it can."""
+        config = self.bench.config()
+        command, *rest = arguments
+        done = self.bench.run("--config", str(config), command, "--log-level", "debug", *rest, **options)
+        self.shown += [done.stdout, done.stderr]
+        return done
+
+    def login(self, key: str = KEY, *arguments: str, browser: str | None = None) -> subprocess.CompletedProcess[str]:
+        return self.run("login", key, "--browser", browser or self.browser, *arguments)
+
+    def logged_in(self, key: str = KEY, *arguments: str) -> subprocess.CompletedProcess[str]:
+        done = self.login(key, *arguments)
+        assert done.returncode == SUCCESS, done.stderr
+        return done
+
+    def call(self, tool: str = "echo", *arguments: str, key: str = KEY) -> subprocess.CompletedProcess[str]:
+        return self.run("call", f"{key}__{tool}", *arguments)
+
+    def called(self, tool: str = "echo", *arguments: str, key: str = KEY) -> str:
+        """What a call prints that works."""
+        done = self.call(tool, *arguments, key=key)
+        assert done.returncode == SUCCESS, done.stderr
+        return done.stdout.rstrip("\n")
+
+    def start(self, *arguments: str) -> subprocess.Popen[str]:
+        """A command that goes on while the test does; see `ended`."""
+        config = self.bench.config()
+        command, *rest = arguments
+        return subprocess.Popen(
+            [places.mcpagg(), "--config", str(config), command, "--log-level", "debug", *rest],
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+            env=self.bench.environment, cwd=self.bench.directory,
+        )  # fmt: skip
+
+    def ended(self, *processes: subprocess.Popen[str]) -> list[subprocess.CompletedProcess[str]]:
+        """Waits for the end of commands that run at the same time."""
+        results: dict[int, subprocess.CompletedProcess[str]] = {}
+
+        def wait(process: subprocess.Popen[str]) -> None:
+            out, err = process.communicate(timeout=60)
+            results[process.pid] = subprocess.CompletedProcess(process.args, process.returncode, out, err)
+
+        threads = [threading.Thread(target=wait, args=(process,)) for process in processes]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        done = [results[process.pid] for process in processes]
+        self.shown += [text for result in done for text in (result.stdout, result.stderr)]
+        return done
+
+    def host(self, revision: str = OLD) -> RawHost:
+        return self.bench.host(self.bench.config(), revision, ("--log-level", "debug"))
+
+    # What is kept
+
+    @property
+    def state(self) -> Path:
+        return Path(self.bench.environment["XDG_STATE_HOME"]) / "mcpagg"
+
+    @property
+    def file(self) -> Path:
+        return self.state / "credentials.json"
+
+    def kept(self) -> str:
+        """The text of the file; empty without one."""
+        return self.file.read_text() if self.file.exists() else ""
+
+    def assert_nothing_is_kept(self) -> None:
+        """No token, that is: who we are may be known there by now."""
+        found = [secret for secret in self.authority.leaks(self.kept()) if not secret.startswith("cs-")]
+        assert not found, f"kept all the same: {self.kept()}"
+        assert not json.loads(self.kept() or '{"grants": []}')["grants"]
+
+    # The end
+
+    def close(self) -> list[str]:
+        for host in self.bench.hosts:
+            host.end()
+            self.shown += [host.out.text(), host.err.text()]
+        for server in self.servers:
+            server.end_streams()
+        for site in self.sites:
+            site.close()
+        self.visited.close()
+        problems = [fault for site in self.sites for fault in site.faults]
+        if len(problems) == self.expected_faults:
+            problems = []
+        authorities = {part for site in self.sites for part in site.parts if isinstance(part, Authority)}
+        for authority in authorities:
+            for secret in authority.leaks("\n".join(self.shown)):
+                problems.append(f"mcpagg shows the secret {secret}")
+            problems += [f"{site.origin} {leak}" for site in self.sites for leak in strayed(authority, site)]
+        return problems
+
+
+def strayed(authority: Authority, site: Site) -> list[str]:
+    """Secrets of an authorization server that another place was shown. Access tokens may go to the servers that it protects."""
+    if authority in site.parts:
+        return []
+    protects = {part.path for part in site.parts if isinstance(part, Protected) and part.authority is authority}
+    found = []
+    for request in site.requests:
+        text = "\n".join([request.target, *(f"{name}: {value}" for name, value in request.headers), request.body.decode(errors="replace")])
+        for secret in authority.leaks(text):
+            if not (secret.startswith("at-") and request.path in protects and request.header("Authorization") == f"Bearer {secret}"):
+                found.append(f"was shown {secret}: {request}")
+    return found
+
+
+def assert_says(done: subprocess.CompletedProcess[str], *words: str) -> None:
+    """Each of the words stands in what a person reads."""
+    missing = [word for word in words if word.lower() not in done.stderr.lower()]
+    assert not missing, f"says nothing of {missing}: {done.stderr}"
