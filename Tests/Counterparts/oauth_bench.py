@@ -1,10 +1,11 @@
 """One test's world with logins: servers that an authorization server protects, a browser without a person, mcpagg between them."""
 
 import json
+import os
 import shlex
+import signal
 import subprocess
 import sys
-import threading
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import bench as tools
 import places
 import validation
 from bench import Bench, RawHost
-from lines import PipeLog
+from lines import LineLog, PipeLog
 from oauth_authority import Authority
 from oauth_mcp import Protected
 from oauth_site import Site
@@ -33,6 +34,7 @@ class OAuth:
         # What mcpagg has shown to people and hosts; no secret may be in it.
         self.shown: list[str] = []
         self.expected_faults = 0
+        self.running: list[Running] = []
 
     # Who takes part
 
@@ -90,32 +92,12 @@ class OAuth:
         assert done.returncode == SUCCESS, done.stderr
         return done.stdout.rstrip("\n")
 
-    def start(self, *arguments: str) -> subprocess.Popen[str]:
-        """A command that goes on while the test does; see `ended`."""
-        config = self.bench.config()
+    def start(self, *arguments: str) -> "Running":
+        """A command that goes on while the test does."""
         command, *rest = arguments
-        return subprocess.Popen(
-            [places.mcpagg(), "--config", str(config), command, "--log-level", "debug", *rest],
-            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-            env=self.bench.environment, cwd=self.bench.directory,
-        )  # fmt: skip
-
-    def ended(self, *processes: subprocess.Popen[str]) -> list[subprocess.CompletedProcess[str]]:
-        """Waits for the end of commands that run at the same time."""
-        results: dict[int, subprocess.CompletedProcess[str]] = {}
-
-        def wait(process: subprocess.Popen[str]) -> None:
-            out, err = process.communicate(timeout=60)
-            results[process.pid] = subprocess.CompletedProcess(process.args, process.returncode, out, err)
-
-        threads = [threading.Thread(target=wait, args=(process,)) for process in processes]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-        done = [results[process.pid] for process in processes]
-        self.shown += [text for result in done for text in (result.stdout, result.stderr)]
-        return done
+        running = Running(self, [places.mcpagg(), "--config", str(self.bench.config()), command, "--log-level", "debug", *rest])
+        self.running.append(running)
+        return running
 
     def host(self, revision: str = OLD) -> RawHost:
         return self.bench.host(self.bench.config(), revision, ("--log-level", "debug"))
@@ -143,6 +125,8 @@ class OAuth:
     # The end
 
     def close(self) -> list[str]:
+        for running in self.running:
+            running.end()
         for host in self.bench.hosts:
             host.end()
             self.shown += [host.out.text(), host.err.text()]
@@ -162,11 +146,49 @@ class OAuth:
         return problems
 
 
+class Running:
+    """A command that somebody waits in front of."""
+
+    def __init__(self, oauth: OAuth, command: list[str]):
+        self._oauth = oauth
+        self.process = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=oauth.bench.environment,
+            cwd=oauth.bench.directory,
+        )  # fmt: skip
+        self.out, self.err = LineLog("standard output"), LineLog("standard error")
+        pipes = (self.out, self.process.stdout), (self.err, self.process.stderr)
+        self._threads = [log.read_from(os.dup(pipe.fileno())) for log, pipe in pipes]
+        for _, pipe in pipes:
+            pipe.close()
+
+    def says(self, text: str) -> str:
+        """Waits for a line on standard error."""
+        return self.err.wait_for(lambda line: text.encode() in line, tools.PATIENCE)[1].decode()
+
+    def interrupt(self) -> None:
+        self.process.send_signal(signal.SIGINT)
+
+    def ended(self) -> subprocess.CompletedProcess[str]:
+        """Waits for its end."""
+        self.process.wait(60)
+        for thread in self._threads:
+            thread.join(tools.PATIENCE)
+        done = subprocess.CompletedProcess(self.process.args, self.process.returncode, self.out.text(), self.err.text())
+        self._oauth.shown += [done.stdout, done.stderr]
+        return done
+
+    def end(self) -> None:
+        """Of a test that has failed before."""
+        if self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
+
+
 def strayed(authority: Authority, site: Site) -> list[str]:
     """Secrets of an authorization server that another place was shown. Access tokens may go to the servers that it protects."""
     if authority in site.parts:
         return []
-    protects = {part.path for part in site.parts if isinstance(part, Protected) and part.authority is authority}
+    protects = {part.path for part in site.parts if isinstance(part, Protected) and authority in part.authorities}
     found = []
     for request in site.requests:
         text = "\n".join([request.target, *(f"{name}: {value}" for name, value in request.headers), request.body.decode(errors="replace")])

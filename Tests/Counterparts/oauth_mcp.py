@@ -26,6 +26,7 @@ class Protected(tools.Server):
         self.site.parts.append(self)
         super().__init__(key, {"url": self.site.origin + path, **entry})
         self.authority = authority
+        self.authorities = {authority}  # all it has had: their access tokens may come here
         self.path = path
         self.resource = self.site.origin + path
         self.eras = (HANDSHAKE, STATELESS)
@@ -44,6 +45,11 @@ class Protected(tools.Server):
         self._sessions: dict[str, queue.SimpleQueue[bytes | None]] = {}
         self._lock = threading.Lock()
         authority.resources.add(self.resource)
+
+    def change_authority(self, other: Authority) -> None:
+        self.authority = other
+        self.authorities.add(other)
+        other.resources.add(self.resource)
 
     @property
     def url(self) -> str:

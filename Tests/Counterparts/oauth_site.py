@@ -126,6 +126,10 @@ class Site:
         """From now on a path is answered like this, so many times; `None` from a function means: as always."""
         self._overrides.append([lambda request: request.path == path and (where is None or where(request)), answer, times])
 
+    def as_always(self) -> None:
+        """Takes back what was replaced."""
+        self._overrides.clear()
+
     def hold(self, path: str, where: Condition | None = None) -> Gate:
         """Requests like this get no answer until the gate is released, or the test is over."""
         gate = Gate(lambda request: request.path == path and (where is None or where(request)))
