@@ -6,6 +6,7 @@ import shlex
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,16 @@ class OAuth:
         self.shown: list[str] = []
         self.expected_faults = 0
         self.running: list[Running] = []
+        self._watch_desktop()
+
+    def _watch_desktop(self) -> None:
+        """A desktop where `xdg-open` is our browser, and leaves a trace."""
+        programs = self.bench.directory / "programs"
+        programs.mkdir()
+        opener = programs / "xdg-open"
+        opener.write_text(f"#!/bin/sh\n{self.browser}\n")
+        opener.chmod(0o755)
+        self.bench.variables = {"PATH": f"{programs}:{os.environ['PATH']}", "DISPLAY": ":none"}
 
     # Who takes part
 
@@ -202,3 +213,11 @@ def assert_says(done: subprocess.CompletedProcess[str], *words: str) -> None:
     """Each of the words stands in what a person reads."""
     missing = [word for word in words if word.lower() not in done.stderr.lower()]
     assert not missing, f"says nothing of {missing}: {done.stderr}"
+
+
+def asked_until_it_works(host: RawHost, tool: str, key: str = KEY) -> str:
+    """What a tool says. It may be refused for a moment, while serve takes over a login that another process has made."""
+    deadline = time.monotonic() + tools.PATIENCE
+    while (result := host.call(f"{key}__{tool}", {})).get("isError"):
+        assert time.monotonic() < deadline, result
+    return result["content"][0]["text"]

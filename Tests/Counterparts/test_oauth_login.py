@@ -8,6 +8,7 @@ import re
 import socket
 import stat
 import subprocess
+import sys
 from urllib.parse import urlsplit
 
 import pytest
@@ -338,6 +339,14 @@ def test_a_login_that_comes_back_only_with_a_wrong_state_waits_until_the_person_
     assert done.returncode != SUCCESS
     assert oauth.authority.redeemed == []
     oauth.assert_nothing_is_kept()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have one program that opens an address, at a fixed place")
+def test_the_browser_of_the_desktop_is_used_if_none_is_named(oauth):
+    oauth.protect()
+    assert oauth.run("login", KEY).returncode == SUCCESS
+    assert len(oauth.visited.lines) == 2
+    assert oauth.called("echo", "text=hello") == "hello"
 
 
 @pytest.mark.parametrize("arguments", [("--browser", "exit 7"), ("--browser", "no-such-browser"), ("--no-browser",)], ids=" ".join)

@@ -176,23 +176,22 @@ def test_processes_that_renew_before_the_end_at_once_do_not_lose_the_login(oauth
     assert not oauth.authority.grants[0].is_revoked, oauth.authority.faults
 
 
-def test_a_process_that_is_killed_while_another_waits_for_its_renewal_holds_nobody_up(oauth):
+def test_a_process_that_is_killed_in_its_renewal_holds_nobody_up(oauth):
     oauth.protect()
     oauth.logged_in()
     oauth.authority.expire()
     gate = oauth.authority.site.hold("/token", is_refresh)
     first = oauth.start("call", f"{KEY}__count")
-    oauth.authority.site.wait_for(is_refresh)
+    lost = oauth.authority.site.wait_for(is_refresh)
     first.process.kill()
     first.ended()
     second = oauth.start("call", f"{KEY}__count")
     oauth.authority.site.wait_count(is_refresh, 2)
-    # The first request was never taken by the authorization server, or the login would be lost to whoever was killed.
-    oauth.authority.site.instead("/token", Answer(503), times=1)
+    # The authorization server never saw the first one: had it answered, nobody would know the answer.
+    oauth.authority.site.instead("/token", Answer(503), where=lambda request: request is lost)
     gate.release()
     done = second.ended()
-    assert done.returncode in (SUCCESS, UNREACHABLE, REFUSED), done.stderr
-    assert oauth.called("count") in ("1", "2")
+    assert (done.returncode, done.stdout) == (SUCCESS, "1"), done.stderr
 
 
 def test_a_login_while_a_renewal_is_under_way_is_the_one_that_stays(oauth):
@@ -271,17 +270,19 @@ def test_a_second_401_in_the_middle_of_a_session_is_final(oauth, revision):
     result = host.call(f"{KEY}__count")
     assert result["isError"] and f"mcpagg login {KEY}" in json.dumps(result)
     assert len(oauth.authority.refreshes) == 1
-    for _ in range(5):
+    again = 5
+    for _ in range(again):
         assert host.call(f"{KEY}__count")["isError"]
-    assert len(server.site.requests) - start <= FEW
-    assert len(oauth.authority.refreshes) <= 2
+    # Each call may find out anew, once.
+    assert len(server.site.requests) - start <= 2 * (1 + again) + FEW
+    assert len(oauth.authority.refreshes) <= 1 + again
     assert server.executions["count"] == 1
 
 
-@pytest.mark.parametrize(
-    "answer", [Answer(500), Answer(503), Answer.page("<h1>Bad gateway</h1>", 502), Answer(429), Answer.json({"error": "server_error"}, 400)],
-    ids=lambda answer: str(answer.status),
-)  # fmt: skip
+OUTAGES = [Answer(500), Answer(503), Answer.page("<h1>Bad gateway</h1>", 502), Answer(429), Answer.json({"error": "server_error"}, 400)]
+
+
+@pytest.mark.parametrize("answer", OUTAGES, ids=lambda answer: str(answer.status))
 def test_an_outage_of_the_authorization_server_ends_no_login(oauth, answer):
     server = oauth.protect()
     oauth.logged_in()
