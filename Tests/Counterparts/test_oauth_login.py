@@ -410,6 +410,17 @@ def test_the_file_of_tokens_is_for_its_owner_only(oauth):
     assert oauth.authority.grants[0].refresh in oauth.kept()
 
 
+@pytest.mark.parametrize("named", ["", "relative/path"])
+def test_the_file_is_below_the_home_directory_if_no_directory_is_named(oauth, named):
+    home = oauth.bench.directory / "home"
+    home.mkdir()
+    oauth.bench.variables |= {"HOME": str(home), "XDG_STATE_HOME": named}
+    oauth.protect()
+    oauth.logged_in()
+    assert (home / ".local" / "state" / "mcpagg" / "credentials.json").exists()
+    assert oauth.called("echo", "text=hello") == "hello"
+
+
 def test_modes_that_are_too_wide_are_put_right(oauth):
     oauth.protect()
     oauth.logged_in()

@@ -211,6 +211,14 @@ def test_a_login_while_a_renewal_is_under_way_is_the_one_that_stays(oauth):
     assert server.executions["count"] == 2
 
 
+def test_logins_to_two_servers_at_once_are_both_kept(oauth):
+    oauth.protect("one")
+    oauth.protect("two", oauth.make_authority())
+    logins = [oauth.start("login", key, "--browser", oauth.browser) for key in ("one", "two")]
+    assert [login.ended().returncode for login in logins] == [SUCCESS, SUCCESS]
+    assert oauth.called("count", key="one") == oauth.called("count", key="two") == "1"
+
+
 # Refused for good
 
 
