@@ -126,14 +126,16 @@ class Bench:
     hosts: list["RawHost"] = field(default_factory=list)
     http_servers: list[HTTPServer] = field(default_factory=list)
     relayed: list[validation.Recording] = field(default_factory=list)
+    variables: dict[str, str] = field(default_factory=dict)  # of the environment, for this test
     # A test that has something invalid passed on, and looks at it itself, says no.
     is_judged: bool = True
 
     @property
     def environment(self) -> dict[str, str]:
-        # No config of the person who runs the tests may be found by chance.
+        # No config and no login of the person who runs the tests may be found by chance.
         kept = {name: value for name, value in os.environ.items() if not name.startswith("MCPAGG")}
-        return {**kept, processes.MARK: self.mark, "XDG_CONFIG_HOME": str(self.directory / "no-config"), "LC_ALL": "C.UTF-8"}
+        places = {"XDG_CONFIG_HOME": str(self.directory / "no-config"), "XDG_STATE_HOME": str(self.directory / "state")}
+        return {**kept, **places, processes.MARK: self.mark, "LC_ALL": "C.UTF-8", **self.variables}
 
     def fake(self, key: str, *flags: str, record: bool = True, **entry: Any) -> Server:
         """A fake server; further keywords are members of its config entry."""

@@ -1,5 +1,6 @@
 import pytest
 
+import oauth_bench
 import places
 import validation
 from bench import Bench
@@ -19,6 +20,16 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_report_header() -> str:
     return validation.description()
+
+
+@pytest.fixture
+def oauth(bench):
+    """A world with logins; what the servers saw mcpagg do wrong, and secrets in wrong places, fail the test when it is over."""
+    oauth = oauth_bench.OAuth(bench)
+    yield oauth
+    problems = oauth.close()
+    if problems:
+        pytest.fail(f"{len(problems)} problem(s) with authorization:\n" + "\n".join(problems[:20]), pytrace=False)
 
 
 @pytest.fixture
