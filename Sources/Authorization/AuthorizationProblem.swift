@@ -67,7 +67,8 @@ package struct AuthorizationProblem: Error, Hashable, Sendable, CustomStringConv
         return shown.count > AuthorizationLimits.shownText ? shown.prefix(AuthorizationLimits.shownText) + "…" : shown
     }
 
-    static func loginNeeded(for server: ProtectedServer, because reason: String = "it wants a login") -> AuthorizationProblem {
+    /// - Parameter reason: completes "server 'x': …".
+    package static func loginNeeded(for server: ProtectedServer, because reason: String = "it wants a login") -> AuthorizationProblem {
         AuthorizationProblem(.loginNeeded, reason, hint: "run: mcpagg login \(server.key)")
     }
 

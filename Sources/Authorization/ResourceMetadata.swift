@@ -17,7 +17,7 @@ struct ResourceMetadata: Hashable, Sendable {
         guard let resource = WebAddress(text), resource.isSelfOrParent(of: server) else {
             throw AuthorizationProblem(
                 .contradiction,
-                "the metadata at \(source.text) is about the resource '\(AuthorizationProblem.quote(text))', and not about \(server.canonical)",
+                "the metadata at \(source.text) is about '\(AuthorizationProblem.quote(text))', and not about \(server.canonical)",
                 hint: "compare it with 'url' in the config file")
         }
         self.resource = resource.canonical

@@ -38,7 +38,10 @@ struct LoginSetting {
     /// - Throws: ``Failure``, ``ExitStatus``.
     func run<Result: Sendable>(_ body: @escaping @Sendable (Authorizer) async throws -> Result) async throws -> Result {
         // The one place where the client of these commands is made. It must follow no redirects.
-        let http = HTTPClient(configuration: HTTPClient.Configuration(redirectConfiguration: .disallow))
+        var configuration = HTTPClient.Configuration(redirectConfiguration: .disallow)
+        // A refusal is told at once.
+        configuration.connectionPool.retryConnectionEstablishment = false
+        let http = HTTPClient(configuration: configuration)
         let authorizer = Authorizer(
             store: store, http: http, now: { SystemTime.seconds }, random: SystemRandomNumberGenerator())
         let signals = await UnixSignalsSequence(trapping: .sigint, .sigterm, .sighup)
