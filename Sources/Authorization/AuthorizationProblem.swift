@@ -15,6 +15,8 @@ package struct AuthorizationProblem: Error, Hashable, Sendable, CustomStringConv
         case unsupported
         /// No client can register there by itself, and none is configured.
         case clientNeeded
+        /// The authorization server does not take the client that we are, or does not know it any more.
+        case clientRefused
         /// The person, or the authorization server, says no.
         case refused
         /// The browser cannot come back to us.

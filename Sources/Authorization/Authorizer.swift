@@ -157,14 +157,13 @@ package actor Authorizer {
     private func giveUp(
         _ grant: Credentials.Grant, _ key: Credentials.GrantKey, because error: OAuthError, for server: ProtectedServer
     ) async throws(AuthorizationProblem) -> AccessToken? {
-        let isClientUnknown = error.code == "invalid_client" || error.code == "unauthorized_client"
-        if error.code == "invalid_grant" || isClientUnknown {
+        if error.code == "invalid_grant" || error.isAboutClient {
             let wasUnsaved = unsaved[key] != nil
             let other = try await store.update(pause: web.pause) { credentials -> AccessToken? in
                 guard let present = credentials.grants[key] else { return nil }
                 guard present.id == grant.id, present.refreshToken == grant.refreshToken || wasUnsaved else { return present.token }
                 credentials.grants[key] = nil
-                if isClientUnknown, credentials.registrations[key.issuer]?.client.id == grant.client.id {
+                if error.isAboutClient, credentials.registrations[key.issuer]?.client.id == grant.client.id {
                     credentials.registrations[key.issuer] = nil
                 }
                 return nil
