@@ -141,7 +141,8 @@ extension Aggregator {
 
     /// - Parameter refusal: why another one is wanted, and what is said if there is none.
     private func fetchToken(
-        for downstream: Downstream, because refusal: HTTPFailure? = nil, _ body: @escaping @Sendable () async throws(AuthorizationProblem) -> AccessToken?
+        for downstream: Downstream, because refusal: HTTPFailure? = nil,
+        _ body: @escaping @Sendable () async throws(AuthorizationProblem) -> AccessToken?
     ) {
         guard let access = downstream.remote?.access else { return }
         let (id, launch, fetch) = (downstream.id, downstream.launches, access.fetches + 1)

@@ -157,7 +157,11 @@ extension Aggregator {
         downstream.queue.append((request, original.message, original.purpose))
         guard isKnown else { return true }
         // It was sent before what we know now was learned: nothing new is to be found out.
-        if let id = message.integerID, id < downstream.learned { sendQueue(of: downstream) } else { lookAgain(at: downstream, because: kind) }
+        if let id = message.integerID, id < downstream.learned {
+            sendQueue(of: downstream)
+        } else {
+            lookAgain(at: downstream, because: kind)
+        }
         return true
     }
 

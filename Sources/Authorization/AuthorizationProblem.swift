@@ -15,6 +15,8 @@ package struct AuthorizationProblem: Error, Hashable, Sendable, CustomStringConv
         case unsupported
         /// No client can register there by itself, and none is configured.
         case clientNeeded
+        /// The authorization server does not take the client that we are, or does not know it any more.
+        case clientRefused
         /// The person, or the authorization server, says no.
         case refused
         /// The browser cannot come back to us.
@@ -67,7 +69,8 @@ package struct AuthorizationProblem: Error, Hashable, Sendable, CustomStringConv
         return shown.count > AuthorizationLimits.shownText ? shown.prefix(AuthorizationLimits.shownText) + "…" : shown
     }
 
-    static func loginNeeded(for server: ProtectedServer, because reason: String = "it wants a login") -> AuthorizationProblem {
+    /// - Parameter reason: completes "server 'x': …".
+    package static func loginNeeded(for server: ProtectedServer, because reason: String = "it wants a login") -> AuthorizationProblem {
         AuthorizationProblem(.loginNeeded, reason, hint: "run: mcpagg login \(server.key)")
     }
 

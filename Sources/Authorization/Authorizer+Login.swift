@@ -56,7 +56,7 @@ extension Authorizer {
         } catch {
             outcome = .failure(error)
             // A page of the authorization server that says "unknown client" does not come back to us; so the next login registers anew.
-            let isOver = error.code == .timedOut || error.code == .cancelled || error.code == .refused
+            let isOver = error.code == .timedOut || error.code == .cancelled || error.code == .clientRefused
             if let registration, isOver { await forget(registration, of: found.issuer.issuer) }
         }
         await listener.close()
@@ -152,7 +152,9 @@ extension Authorizer {
         case .given(let given): answer = given
         case .refused(let error):
             let text = error.text(hiding: [code, attempt.verifier, client.secret])
-            throw AuthorizationProblem(.refused, "the authorization server \(issuer.issuer) gives no token: \(text)", hint: "log in again")
+            throw AuthorizationProblem(
+                error.isAboutClient ? .clientRefused : .refused, "the authorization server \(issuer.issuer) gives no token: \(text)",
+                hint: "log in again")
         }
         let key = Credentials.GrantKey(issuer: issuer.issuer, resource: visit.found.resource)
         var kept = client

@@ -12,6 +12,8 @@ package actor Authorizer {
     private var cache: (signature: TokenStore.Signature?, credentials: Credentials)?
     /// A refresh token may be good for one use only: whoever wants one refreshed that is being refreshed gets the same answer.
     private var refreshes: [Credentials.GrantKey: Task<Result<AccessToken?, AuthorizationProblem>, Never>] = [:]
+    /// When we renewed which token.
+    private var renewals: [Credentials.GrantKey: (token: String, at: Int64)] = [:]
     /// What could not be written. It is still good for this process.
     private var unsaved: [Credentials.GrantKey: Credentials.Grant] = [:]
 
@@ -38,10 +40,10 @@ package actor Authorizer {
         // A server without encryption gets no token, and may be one that wants none.
         guard let address = try? server.address(), let (key, grant) = try current(server, address) else { return nil }
         let present = now()
-        if grant.isFresh(at: present) { return grant.token }
+        if isFresh(grant, key, at: present) { return grant.token }
         guard grant.refreshToken != nil else { return grant.isExpired(at: present) ? nil : grant.token }
         do {
-            return try await refreshed(server, address, key, insteadOf: nil)
+            return try await refreshed(server, address, key, insteadOf: grant.accessToken)
         } catch let problem where !problem.isLoginNeeded && !grant.isExpired(at: now()) {
             return grant.token
         }
@@ -83,14 +85,23 @@ package actor Authorizer {
 
     // MARK: Refresh
 
+    /// Some tokens never live as long as they are to be renewed ahead: what we renewed ourselves is used for half of its life at least.
+    private func isFresh(_ grant: Credentials.Grant, _ key: Credentials.GrantKey, at present: Int64) -> Bool {
+        guard let expiry = grant.expiresAt else { return true }
+        var ahead = AuthorizationLimits.refreshAhead
+        if let renewal = renewals[key], renewal.token == grant.accessToken { ahead = min(ahead, (expiry - renewal.at) / 2) }
+        return expiry - present > ahead
+    }
+
+    /// - Parameter seen: the token that will not do.
     private func refreshed(
-        _ server: ProtectedServer, _ address: WebAddress, _ key: Credentials.GrantKey, insteadOf refused: String?
+        _ server: ProtectedServer, _ address: WebAddress, _ key: Credentials.GrantKey, insteadOf seen: String
     ) async throws(AuthorizationProblem) -> AccessToken? {
         if let running = refreshes[key] { return try await running.value.get() }
         // A task of its own: were it cancelled with the request that is its cause, the new refresh token could be lost.
         let refresh = Task { () -> Result<AccessToken?, AuthorizationProblem> in
             do throws(AuthorizationProblem) {
-                return .success(try await renew(server, address, key, insteadOf: refused))
+                return .success(try await renew(server, address, key, insteadOf: seen))
             } catch {
                 return .failure(error)
             }
@@ -102,15 +113,14 @@ package actor Authorizer {
     }
 
     private func renew(
-        _ server: ProtectedServer, _ address: WebAddress, _ key: Credentials.GrantKey, insteadOf refused: String?
+        _ server: ProtectedServer, _ address: WebAddress, _ key: Credentials.GrantKey, insteadOf seen: String
     ) async throws(AuthorizationProblem) -> AccessToken? {
         let lock = try await store.lockRefresh(of: key, pause: web.pause)
         defer { lock.release() }
         // Whoever had the lock may have done it, or logged out.
         guard let (presentKey, grant) = try current(server, address), presentKey == key else { return nil }
-        let isRefused = grant.accessToken == refused
-        if !isRefused, grant.isFresh(at: now()) { return grant.token }
-        guard let token = grant.refreshToken else { return isRefused || grant.isExpired(at: now()) ? nil : grant.token }
+        if grant.accessToken != seen, !grant.isExpired(at: now()) { return grant.token }
+        guard let token = grant.refreshToken else { return nil }
         let endpoint = try tokenEndpoint(of: grant, grant.tokenEndpoint, key, for: server)
         let sent = now()
         switch try await endpoint.refresh(token, now: sent) {
@@ -120,6 +130,7 @@ package actor Authorizer {
             renewed.refreshToken = answer.refreshToken ?? token
             renewed.expiresAt = answer.expiresAt
             renewed.scopes = answer.scopes ?? grant.scopes
+            renewals[key] = (answer.accessToken, sent)
             return await keep(renewed, key)
         case .refused(let error):
             return try await giveUp(grant, key, because: error, for: server)
@@ -148,14 +159,13 @@ package actor Authorizer {
     private func giveUp(
         _ grant: Credentials.Grant, _ key: Credentials.GrantKey, because error: OAuthError, for server: ProtectedServer
     ) async throws(AuthorizationProblem) -> AccessToken? {
-        let isClientUnknown = error.code == "invalid_client" || error.code == "unauthorized_client"
-        if error.code == "invalid_grant" || isClientUnknown {
+        if error.code == "invalid_grant" || error.isAboutClient {
             let wasUnsaved = unsaved[key] != nil
             let other = try await store.update(pause: web.pause) { credentials -> AccessToken? in
                 guard let present = credentials.grants[key] else { return nil }
                 guard present.id == grant.id, present.refreshToken == grant.refreshToken || wasUnsaved else { return present.token }
                 credentials.grants[key] = nil
-                if isClientUnknown, credentials.registrations[key.issuer]?.client.id == grant.client.id {
+                if error.isAboutClient, credentials.registrations[key.issuer]?.client.id == grant.client.id {
                     credentials.registrations[key.issuer] = nil
                 }
                 return nil

@@ -32,7 +32,9 @@ struct LoginAttempt: Sendable {
                     AuthorizationProblem(.unreachable, "the authorization server \(issuer) failed: \(text)", hint: "try again later"))
             }
             return .failed(
-                AuthorizationProblem(.refused, "the authorization server \(issuer) refuses: \(text)", hint: Self.hint(for: error.code)))
+                AuthorizationProblem(
+                    error.isAboutClient ? .clientRefused : .refused, "the authorization server \(issuer) refuses: \(text)",
+                    hint: Self.hint(for: error.code)))
         }
         let codes = values("code")
         guard codes.count == 1, !codes[0].isEmpty else {

@@ -27,7 +27,6 @@ struct Credentials: Hashable, Sendable {
 
         var token: AccessToken { AccessToken(value: accessToken, grant: id, expiresAt: expiresAt) }
 
-        func isFresh(at now: Int64) -> Bool { expiresAt.map { $0 - now > AuthorizationLimits.refreshAhead } ?? true }
         func isExpired(at now: Int64) -> Bool { expiresAt.map { $0 <= now } ?? false }
     }
 

@@ -17,6 +17,9 @@ struct OAuthError: Hashable, Sendable {
         self.init(code: code, explanation: object["error_description"]?.string)
     }
 
+    /// It is not about the person, or what was asked for.
+    var isAboutClient: Bool { code == "invalid_client" || code == "unauthorized_client" }
+
     func text(hiding secrets: [String?] = []) -> String {
         let words = [code, explanation].compactMap(\.self).filter { !$0.isEmpty }.joined(separator: ": ")
         return AuthorizationProblem.quote(words, hiding: secrets)

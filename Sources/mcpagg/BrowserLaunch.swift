@@ -10,7 +10,7 @@ import Darwin
 
 /// Starts what shows a person a page. It outlives us, and Ctrl-C is not for it.
 struct BrowserLaunch: Sendable {
-    private let arguments: [String]
+    let arguments: [String]
     /// Whether the person is told if it fails. A desktop has its own ways to say so.
     private let isNamed: Bool
 

@@ -65,13 +65,13 @@ struct Login: AsyncParsableCommand {
         case .found(let issuer): StandardError.write("server '\(server)' wants logins at \(issuer.withoutControls(butFor: ""))\n")
         case .registered(let issuer): StandardError.write("registered there as a client: \(issuer.withoutControls(butFor: ""))\n")
         case .listening(let redirectURI):
-            StandardError.write("waiting for the browser to come back to \(redirectURI); Ctrl-C gives up\n")
+            StandardError.write("the browser will come back to \(redirectURI)\n")
         }
     }
 
     @Sendable private func show(_ url: String, with opener: BrowserLaunch?) async throws {
         let what = opener == nil ? "open this address in a browser on this machine:" : "if no browser opens, open this address yourself:"
-        StandardError.write("\(what)\n\n\(url)\n\n")
+        StandardError.write("\(what)\n\n\(url)\n\nwaiting for the browser; Ctrl-C gives up\n")
         guard let opener else { return }
         do {
             try opener.open(url) { status in

@@ -80,7 +80,8 @@ extension Failure {
             switch problem.code {
             case .unreachable: .unreachable
             case .storeBroken, .storeUnusable, .storeBusy, .cannotListen, .cancelled: .unexpected
-            case .loginNeeded, .noLoginAsked, .insecure, .contradiction, .unsupported, .clientNeeded, .refused, .timedOut, .badAnswer:
+            case .loginNeeded, .noLoginAsked, .insecure, .contradiction, .unsupported, .clientNeeded, .clientRefused, .refused, .timedOut,
+                .badAnswer:
                 .authorizationNeeded
             }
         self.init(

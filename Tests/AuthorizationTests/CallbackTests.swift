@@ -52,6 +52,7 @@ struct CallbackTests {
             ("state=S1", "badAnswer"), ("code=&state=S1", "badAnswer"), ("code=a&code=b&state=S1", "badAnswer"),
             ("code=a&error=access_denied&state=S1", "refused"), ("error=server_error&state=S1", "unreachable"),
             ("error=temporarily_unavailable&state=S1", "unreachable"), ("error=&state=S1", "refused"),
+            ("error=unauthorized_client&state=S1", "clientRefused"),
         ])
     func content(query: String, word: String) { #expect(Self.word(query, sendsIssuer: false) == word) }
 

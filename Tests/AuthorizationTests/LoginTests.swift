@@ -272,6 +272,20 @@ struct LoginTests {
         }
     }
 
+    @Test(
+        "registers anew if its client is refused, and not if only the person says no", arguments: ["unauthorized_client", "access_denied"])
+    func clientRefused(error: String) async throws {
+        try await withStage { stage in
+            let authorizer = stage.authorizer()
+            _ = try await stage.logIn(authorizer)
+            await stage.world.change { $0.authorizeError = error }
+            #expect(await stage.failure(authorizer) == (error == "access_denied" ? .refused : .clientRefused))
+            await stage.world.change { $0.authorizeError = nil }
+            _ = try await stage.logIn(authorizer)
+            #expect(await stage.world.requests("/register").count == (error == "access_denied" ? 1 : 2))
+        }
+    }
+
     @Test("ends when its caller gives up")
     func cancelled() async throws {
         try await withStage { stage in
@@ -304,7 +318,8 @@ struct LoginTests {
                         seen.add("\(status) \(place)")
                         #expect(!body.contains("<script>"))
                     }
-                    let page = try await stage.visit(url)
+                    // Whoever opens the address is cancelled when the browser has come back; a browser is not.
+                    let page = try await Task { try await stage.visit(url) }.value
                     seen.add("\(page.status) end")
                     #expect(page.body.contains("You can close this window"))
                 }, patience: .seconds(30))

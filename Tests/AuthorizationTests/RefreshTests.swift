@@ -83,6 +83,42 @@ struct RefreshTests {
         }
     }
 
+    @Test("that never lives long is not renewed for each request")
+    func shortLived() async throws {
+        var behaviour = World.Behaviour()
+        behaviour.lifetime = "30"
+        try await Self.loggedIn(behaviour) { stage, authorizer, second in
+            // What a login gave, perhaps long ago, is renewed once; then it is known when.
+            #expect(await Self.refreshes(stage) == 1)
+            stage.clock.advance(14)
+            #expect(try await authorizer.token(for: stage.server) == second)
+            stage.clock.advance(1)
+            let third = try #require(try await authorizer.token(for: stage.server))
+            #expect(third != second && third.grant == second.grant)
+            #expect(await Self.refreshes(stage) == 2)
+        }
+    }
+
+    @Test("that never lives long is renewed once by all who find it old at once")
+    func shortLivedAtOnce() async throws {
+        var behaviour = World.Behaviour()
+        behaviour.lifetime = "30"
+        try await withStage(behaviour) { stage in
+            _ = try await stage.logIn(stage.authorizer())
+            let gate = Gate()
+            await stage.world.hold { await gate.pass() }
+            try await withThrowingTaskGroup(of: AccessToken?.self) { group in
+                for seed in 1...4 {
+                    let process = stage.authorizer(seed: UInt64(seed))
+                    group.addTask { try await process.token(for: stage.server) }
+                }
+                await gate.reached()
+                await gate.open()
+                for try await token in group { #expect(token != nil) }
+            }
+        }
+    }
+
     @Test("goes on being renewed when the one who asked gives up")
     func abandoned() async throws {
         try await Self.loggedIn { stage, authorizer, first in

@@ -1,3 +1,5 @@
+import NIOCore
+import NIOPosix
 import Testing
 
 @testable import Authorization
@@ -206,11 +208,14 @@ struct StoreTests {
 
     @Test("loses nothing of what many write at once")
     func concurrent() async throws {
+        let pause: @Sendable (Duration) async throws -> Void = { duration in
+            try await MultiThreadedEventLoopGroup.singleton.any().scheduleTask(in: TimeAmount(duration)) {}.futureResult.get()
+        }
         try await Self.withStore { store, _, _ in
             try await withThrowingTaskGroup(of: Void.self) { group in
                 for number in 0..<50 {
                     group.addTask {
-                        try await store.update(pause: { _ in await Task.yield() }) {
+                        try await store.update(pause: pause) {
                             $0.servers["https://h/\(number)"] = Credentials.Server()
                         }
                     }

@@ -199,7 +199,9 @@ func withStage(_ behaviour: World.Behaviour = World.Behaviour(), _ body: (Stage)
     let world = World(behaviour)
     let running = try await TestServer.start { await world.answer($0) }
     await world.began(at: running.url)
-    let http = HTTPClient(configuration: HTTPClient.Configuration(redirectConfiguration: .disallow))
+    var configuration = HTTPClient.Configuration(redirectConfiguration: .disallow)
+    configuration.connectionPool.retryConnectionEstablishment = false
+    let http = HTTPClient(configuration: configuration)
     let directory = try Files.makeTemporaryDirectory()
     let stage = Stage(
         world: world, http: http, directory: directory, server: ProtectedServer(key: "files", url: running.url + "/mcp"),
