@@ -30,6 +30,8 @@ struct RemoteAccess {
     var fetches = 0
     /// What requests carry, of a login.
     var token: AccessToken?
+    /// A request was refused while they were being fetched.
+    var wasRefusedMeanwhile = false
     /// A token that the server refused though it was fresh: that is final.
     var refusedToken: AccessToken?
 
@@ -72,7 +74,12 @@ struct RemoteAccess {
 
     /// Those of the config file, and over them what was fetched.
     func merged(with fetched: [(name: String, value: String)]) -> [(name: String, value: String)] {
-        headers.filter { own in !fetched.contains { $0.name.lowercased() == own.name.lowercased() } } + fetched
+        var names: Set<String> = []
+        // The last of several is meant; those of the transport are ours to set.
+        return (headers + fetched).reversed().filter { header in
+            let name = header.name.lowercased()
+            return !HTTPEndpoint.isTransportHeader(name) && names.insert(name).inserted
+        }.reversed()
     }
 }
 
@@ -92,7 +99,11 @@ extension Aggregator {
 
     /// The server refuses what requests carry.
     func unauthorized(_ downstream: Downstream, status: Int, challenges: [String]) {
-        guard let access = downstream.remote?.access, access.fetch == nil else { return }
+        guard let access = downstream.remote?.access else { return }
+        guard access.fetch == nil else {
+            downstream.remote?.access.wasRefusedMeanwhile = status == 401
+            return
+        }
         switch access.source {
         case .config: refuse(downstream, status: status)
         case .command(let command):
@@ -137,6 +148,22 @@ extension Aggregator {
         }
     }
 
+    /// Lets go of a server, and of what was being fetched for it: a program that was run for its headers does not outlive us.
+    func disconnect(_ downstream: Downstream) {
+        guard let remote = downstream.remote else { return }
+        cancel(.headers(downstream.id))
+        if let fetch = remote.access.fetch {
+            fetch.cancel()
+            downstream.remote?.access.fetch = nil
+            let duty = remote.server.lastDuty
+            remote.server.lastDuty = {
+                await fetch.value
+                await duty?()
+            }
+        }
+        remote.server.end()
+    }
+
     // MARK: Logins
 
     /// - Parameter refusal: why another one is wanted, and what is said if there is none.
@@ -170,6 +197,10 @@ extension Aggregator {
         case .success(let token):
             if let refusal, token == nil || token == access.token { return refuse(downstream, refusal) }
             watchLogins()
+            if refusal == nil, access.wasRefusedMeanwhile {
+                downstream.remote?.access.wasRefusedMeanwhile = false
+                if token == access.token { return unauthorized(downstream, status: 401, challenges: []) }
+            }
             // Nobody knows it better than we do, unless something changed.
             if refusal == nil, access.fetches > 1, token == access.token { return }
             downstream.remote?.access.token = token

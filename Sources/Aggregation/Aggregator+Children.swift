@@ -130,7 +130,7 @@ extension Aggregator {
     // MARK: Ending a child
 
     func beginTeardown(of downstream: Downstream, pace: Teardown.Pace = .patient) {
-        if let remote = downstream.remote { return remote.server.end() }
+        if downstream.remote != nil { return disconnect(downstream) }
         guard downstream.child != nil else { return isOver(downstream) }
         if downstream.child?.teardown == nil {
             downstream.child?.teardown = Teardown(pace: pace)

@@ -325,7 +325,10 @@ extension Aggregator {
     ) {
         guard !downstream.isLost else { return }
         downstream.isLost = true
-        for timer in [Timer.startup(downstream.id), .probe(downstream.id), .listenAgain(downstream.id), .health(downstream.id)] {
+        for timer in [
+            Timer.startup(downstream.id), .probe(downstream.id), .listenAgain(downstream.id), .health(downstream.id),
+            .headers(downstream.id),
+        ] {
             cancel(timer)
         }
         downstream.healthCheck = nil

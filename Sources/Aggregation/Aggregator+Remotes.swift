@@ -185,7 +185,7 @@ extension Aggregator {
 
     // MARK: What the transport tells
 
-    func received(_ body: ByteBuffer, from downstream: Downstream, on request: Int?, status: Int?) {
+    func received(_ body: ByteBuffer, from downstream: Downstream, on request: Int?, status: Int?, isStale: Bool) {
         if let request, let status, downstream.machine.isOpening(request), [400, 404, 405].contains(status) {
             // One that knows the errors of the stateless era is no server of the oldest transport.
             let code = (try? Message(scanning: body))?.errorSummary.code.flatMap(ErrorCode.init(rawValue:))
@@ -194,7 +194,9 @@ extension Aggregator {
             default: downstream.remote?.mayBeLegacy = true
             }
         }
+        downstream.remote?.isStale = isStale
         received(body, from: downstream, on: request, isEvent: status == nil)
+        downstream.remote?.isStale = false
     }
 
     /// What was never sent, or refused, has certainly had no effects.
@@ -302,6 +304,9 @@ extension Aggregator {
     /// The server has forgotten our session, so another one is begun. Calls in flight go on on their own streams.
     func sessionLost(of downstream: Downstream) {
         debug("server '\(downstream.key)': another session is begun")
+        // Its questions were asked in the other one, and their ids mean nothing here.
+        withdrawQuestions(of: downstream, reason: "the session with the server that asked is over")
+        downstream.earlyQuestions = []
         beginAgain(with: downstream)
     }
 

@@ -62,9 +62,10 @@ struct DownstreamRemoteDelegate: RemoteDelegate {
     /// Events of an earlier connection are not about the present one.
     let launch: Int
 
-    func received(_ body: ByteBuffer, on request: Int?, status: Int?) {
-        perform { $0.received(body, from: $1, on: request, status: status) }
+    func received(_ body: ByteBuffer, on request: Int?, status: Int?, isStale: Bool) {
+        perform { $0.received(body, from: $1, on: request, status: status, isStale: isStale) }
     }
+    func redacted(_ text: String) -> String { aggregator.assumeIsolated { $0.redact(text) } }
     func readCompleted() { aggregator.assumeIsolated { $0.flush() } }
     func isInFlight(_ request: Int) -> Bool { perform(otherwise: false) { $1.machine.isInFlight(request) } }
     func failed(_ request: Int, _ failure: HTTPFailure, attempt: Int) -> RemoteServer.Decision {

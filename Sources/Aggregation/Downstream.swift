@@ -102,6 +102,8 @@ final class Downstream {
         var access: RemoteAccess
         /// It refuses `initialize` as servers of the oldest transport do.
         var mayBeLegacy = false
+        /// What is being received belongs to a session that is over.
+        var isStale = false
         /// What may help, if it is of no use as a server of MCP.
         var hint: String?
         /// What it said before it was tried with the oldest transport.

@@ -13,6 +13,8 @@ package struct HeaderParameter: Hashable, Sendable {
     /// Behind `Mcp-Param-`.
     package var name: String
 
+    /// Headers of one request.
+    package static let limit = 64
     private static let keyword = "x-mcp-header"
     private static let largestInteger = 9_007_199_254_740_991  // 2^53 - 1
 
@@ -57,6 +59,7 @@ package struct HeaderParameter: Hashable, Sendable {
         guard let type = schema["type"]?.string, ["string", "integer", "boolean"].contains(type) else {
             throw Defect(description: "\(keyword) of \(place), which is neither string nor integer nor boolean")
         }
+        guard found.count < limit else { throw Defect(description: "\(keyword) stands there more than \(limit) times") }
         guard !found.contains(where: { $0.name.lowercased() == name.lowercased() }) else {
             throw Defect(description: "\(keyword) '\(name)' stands there twice")
         }

@@ -12,7 +12,8 @@ enum CertificateName {
     /// - Returns: what fails with ``Mismatch`` if the server at the other end of the connection is not `host`.
     static func check(_ channel: any Channel, host: String) -> EventLoopFuture<Void> {
         channel.nioSSL_peerCertificate().flatMapThrowing { certificate in
-            if let certificate, !isAddress(host), !isFor(host, names(of: certificate)) { throw Mismatch() }
+            guard let certificate else { return }
+            guard isAddress(host) ? isForAddress(host, certificate) : isFor(host, names(of: certificate)) else { throw Mismatch() }
         }.flatMapError { error in
             channel.close(promise: nil)
             return channel.eventLoop.makeFailedFuture(error)
@@ -29,6 +30,15 @@ enum CertificateName {
             names.append(name.contents.withUnsafeBufferPointer { String(decoding: $0, as: UTF8.self) })
         }
         return isEmpty ? nil : names
+    }
+
+    private static func isForAddress(_ host: String, _ certificate: NIOSSLCertificate) -> Bool {
+        guard let wanted = try? SocketAddress(ipAddress: host, port: 0) else { return false }
+        return certificate._subjectAlternativeNames().contains { name in
+            guard name.nameType == .ipAddress else { return false }
+            let bytes = name.contents.withUnsafeBufferPointer { ByteBuffer(bytes: $0) }
+            return (try? SocketAddress(packedIPAddress: bytes, port: 0)) == wanted
+        }
     }
 
     static func isFor(_ host: String, _ names: [String]?) -> Bool {

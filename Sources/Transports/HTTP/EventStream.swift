@@ -41,6 +41,7 @@ package struct EventStream: Sendable {
     private var type = ""
     private var data: ByteBuffer?
     private var dataBytes = 0
+    private var dataLines = 0
     private var id: String?
 
     private enum ByteOrderMark {
@@ -182,13 +183,14 @@ package struct EventStream: Sendable {
     }
 
     private mutating func countData(_ count: Int) {
-        dataBytes += count + (dataBytes > 0 ? 1 : 0)
+        dataBytes += count + (dataLines > 0 ? 1 : 0)
+        dataLines += 1
         if dataBytes > limit { data = nil }
     }
 
     /// A blank line ends the event.
     private mutating func dispatch() -> Item? {
-        defer { (type, data, dataBytes) = ("", nil, 0) }
+        defer { (type, data, dataBytes, dataLines) = ("", nil, 0, 0) }
         // An event of an id alone counts too: it says from where to go on.
         if let id { lastEventID = id }
         if dataBytes > limit { return .oversized(bytes: dataBytes) }

@@ -17,6 +17,10 @@ package enum HTTPLimits {
     package static let goodbyeWait = Duration.seconds(1)
     /// A stream that is still open this long after its request was answered is closed.
     package static let lingerWait = Duration.seconds(1)
+    /// Sessions in a row that a server forgets before it has done anything in them.
+    package static let sessionLosses = 3
+    /// No stream is asked for again sooner, whatever the server asks for.
+    package static let shortestRetry = Duration.milliseconds(100)
     /// Redirects of one request.
     package static let redirects = 3
     /// Bytes kept of a body that tells of a failure.

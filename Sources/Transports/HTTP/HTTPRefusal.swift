@@ -26,9 +26,11 @@ enum HTTPRefusal {
 
     /// Whether the server does not know our session any more. 404 says so (MCP 2025-11-25, basic/transports, "Session Management");
     /// some servers answer 400 and say it in words.
-    static func isOfSession(_ status: Int, _ body: ByteBuffer) -> Bool {
+    static func isOfSession(_ status: Int, _ body: ByteBuffer, to request: Int?) -> Bool {
         if status == 404 { return true }
         guard status == 400 else { return false }
+        // What is said under our id is about the request.
+        if let request, let message = try? Message(scanning: body), message.integerID == request { return false }
         let text = String(decoding: body.readableBytesView.prefix(1024), as: UTF8.self).lowercased()
         return text.contains("session")
             && ["not found", "invalid", "no valid", "unknown", "expired", "missing"].contains { text.contains($0) }
@@ -57,14 +59,16 @@ enum HTTPRefusal {
         return splice.bytes
     }
 
-    static func failure(_ head: HTTPResponseHead, _ body: ByteBuffer) -> HTTPFailure {
+    /// - Parameter hiding: takes secrets out of what the server said.
+    static func failure(_ head: HTTPResponseHead, _ body: ByteBuffer, hiding: (String) -> String) -> HTTPFailure {
         let status = Int(head.status.code)
-        let shown = shown(head, body)
+        let shown = shown(body, hiding: hiding)
         switch status {
         case 200..<300:
             if let coding = head.headers.first(name: "Content-Encoding"), coding.lowercased() != "identity" {
                 return HTTPFailure(
-                    .notMCP, .unknown, cause: "its answer is encoded as '\(coding)', which it was not asked for", status: status)
+                    .notMCP, .unknown, cause: "its answer is encoded as '\(coding.oneLine.prefix(40))', which it was not asked for",
+                    status: status)
             }
             guard let type = HeaderText.mediaType(head.headers.first(name: "Content-Type")) else {
                 return HTTPFailure(
@@ -73,7 +77,7 @@ enum HTTPRefusal {
                     status: status)
             }
             return HTTPFailure(
-                .notMCP, .unknown, cause: "it answered \(status) with '\(type)', which is no message\(shown)",
+                .notMCP, .unknown, cause: "it answered \(status) with '\(type.oneLine.prefix(80))', which is no message\(shown)",
                 hint: "is 'url' the endpoint of an MCP server?", status: status)
         case 401:
             return HTTPFailure(.authorization, .refused, cause: "it wants authorization (HTTP 401)", status: status)
@@ -97,9 +101,10 @@ enum HTTPRefusal {
     }
 
     /// The beginning of a body that a person may learn something from.
-    private static func shown(_ head: HTTPResponseHead, _ body: ByteBuffer) -> String {
+    private static func shown(_ body: ByteBuffer, hiding: (String) -> String) -> String {
         guard body.readableBytes > 0 else { return "" }
-        let text = String(decoding: body.readableBytesView.prefix(4 * HTTPLimits.shownBody), as: UTF8.self).oneLine
-        return ": \(text.prefix(HTTPLimits.shownBody))"
+        let text = String(decoding: body.readableBytesView.prefix(4 * HTTPLimits.shownBody), as: UTF8.self)
+        // Secrets go before it is cut: of a part nobody could tell that it is one.
+        return ": \(hiding(text).oneLine.prefix(HTTPLimits.shownBody))"
     }
 }

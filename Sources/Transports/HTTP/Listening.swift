@@ -18,6 +18,7 @@ final class Listening {
     private var refusal: (HTTPResponseHead, ByteBuffer)?
     private var credentials = 0
     private var awaitsAuthorization = false
+    private var authorizations = 0
     private let sessionID: String?
     private var wasOpen = false
 
@@ -84,7 +85,7 @@ extension Listening: ExchangeHandler {
             refusal = (head, ByteBuffer())
             return
         }
-        wasOpen = true
+        (wasOpen, authorizations) = (true, 0)
         stream = EventStream(limit: server.messageLimit, lastEventID: resumption.lastEventID)
     }
 
@@ -99,10 +100,11 @@ extension Listening: ExchangeHandler {
         stream.append(bytes)
         var isEvent = false
         while let item = stream.next() {
-            isEvent = true
             switch item {
             case .oversized(let bytes): server.delegate.noted("an event of \(bytes) bytes is longer than the limit; it is dropped")
-            case .event(let event): take(event)
+            case .event(let event):
+                if event.data.readableBytes > 0 { isEvent = true }
+                take(event)
             }
             guard exchange != nil else {
                 server.delegate.readCompleted()
@@ -118,7 +120,9 @@ extension Listening: ExchangeHandler {
     private func take(_ event: EventStream.Event) {
         switch event.type {
         case "", "message":
-            if event.data.readableBytes > 0 { server.delegate.received(event.data, on: nil, status: nil) }
+            if event.data.readableBytes > 0 {
+                server.delegate.received(event.data, on: nil, status: nil, isStale: sessionID != server.sessionID)
+            }
         case "endpoint" where server.wire == .legacy: take(endpoint: String(buffer: event.data))
         default: break
         }
@@ -168,16 +172,23 @@ extension Listening: ExchangeHandler {
         }
         if status == 401 {
             if credentials != server.credentials { return open() }
+            // A second refusal, of something fresh, is final.
+            guard authorizations == 0 else {
+                let failure = HTTPRefusal.failure(head, body, hiding: server.delegate.redacted)
+                return server.wire == .legacy
+                    ? ended(failure) : server.delegate.noted("it has no stream of notifications: \(failure.cause)")
+            }
+            authorizations += 1
             awaitsAuthorization = true
             return server.hold(nil, status: status, challenges: head.headers["WWW-Authenticate"])
         }
-        guard server.wire == .streamable else { return ended(HTTPRefusal.failure(head, body)) }
+        guard server.wire == .streamable else { return ended(HTTPRefusal.failure(head, body, hiding: server.delegate.redacted)) }
         if status == 404, wasOpen, let sessionID { return server.lostSession(sessionID, nil) }
         // 405: it has none. Other refusals will not change either, unless the server is in trouble.
         guard status >= 500 && status != 501 || status == 429 else {
             return server.delegate.noted("it has no stream of notifications (HTTP \(status))")
         }
-        ended(HTTPRefusal.failure(head, body))
+        ended(HTTPRefusal.failure(head, body, hiding: server.delegate.redacted))
     }
 }
 

@@ -72,6 +72,9 @@ final class Post {
     /// It waits for another attempt, and the server knows nothing of it.
     var isWaiting: Bool { timer != nil && !isResuming }
 
+    /// It was sent in a session that is over.
+    private var isStale: Bool { request?.envelopeRevision == nil && !isFirst && sessionID != server.sessionID }
+
     /// Whether anybody waits for its answer.
     var isWanted: Bool { request.map { server.delegate.isInFlight($0.id) } ?? true }
 
@@ -81,7 +84,7 @@ final class Post {
         guard !isResuming else { return resume() }
         credentials = server.credentials
         sessionID = server.sessionID
-        let target = server.wire == .legacy ? server.endpoint ?? self.target : self.target
+        if server.wire == .legacy, redirects == 0, let endpoint = server.endpoint { target = endpoint }
         guard var message = server.makeRequest(.POST, to: target, credentials: headers) else {
             return fail(HTTPFailure(.configuration, .notSent, cause: "its URL cannot be used", hint: "correct 'url' in the config file"))
         }
@@ -168,10 +171,13 @@ final class Post {
     }
 
     private func resume() {
+        // The stream belongs to its session, and to nobody else.
+        guard sessionID == server.sessionID else {
+            return fail(HTTPFailure(.transient, .unknown, cause: "its stream ended before the answer, and so did the session"))
+        }
         guard var message = server.makeRequest(.GET, to: target, credentials: server.headers) else { return }
         message.headers.add(name: "Accept", value: "text/event-stream")
         if let id = resumption.lastEventID { message.headers.add(name: "Last-Event-ID", value: id) }
-        sessionID = server.sessionID
         credentials = server.credentials
         addProtocolHeaders(to: &message.headers)
         begin(message, timeLimit: nil)
@@ -193,7 +199,11 @@ extension Post: ExchangeHandler {
         // On the legacy wire answers come on the one stream.
         guard let request, server.wire == .streamable else {
             answer = .ignored
-            return
+            guard self.request == nil else { return }
+            // That it was taken is all there is to hear; what else comes on this stream is for nobody.
+            if HeaderText.mediaType(head.headers.first(name: "Content-Type")) == "text/event-stream" { server.finish(self) }
+            finishNotification()
+            return server.delegate.readCompleted()
         }
         if request.method == Method.initialize.rawValue, request.envelopeRevision == nil,
             let id = head.headers.first(name: "Mcp-Session-Id"), HeaderText.isVisibleASCII(id), id.utf8.count <= HTTPLimits.headerValue
@@ -261,7 +271,7 @@ extension Post: ExchangeHandler {
             case .event(let event):
                 // Other names are for others; without data it is there for its id.
                 guard event.type.isEmpty || event.type == "message", event.data.readableBytes > 0 else { continue }
-                server.delegate.received(event.data, on: request?.id, status: nil)
+                server.delegate.received(event.data, on: request?.id, status: nil, isStale: isStale)
             }
             if exchange == nil { return }
         }
@@ -279,16 +289,15 @@ extension Post: ExchangeHandler {
         self.answer = .none
         switch answer {
         case .none, .expected: server.finish(self)
-        case .ignored:
-            server.finish(self)
-            finishNotification()
+        case .ignored: server.finish(self)
         case .events: wasCut(HTTPFailure(.transient, .unknown, cause: "its stream of events ended before the answer"))
         case .whole(let status, let body):
             guard body.readableBytes > 0 else {
                 return fail(HTTPFailure(.notMCP, .unknown, cause: "it answered \(status) with nothing in it", status: status))
             }
             server.posts[ObjectIdentifier(self)] = nil
-            server.delegate.received(body, on: request?.id, status: status)
+            server.lossesInARow = 0
+            server.delegate.received(body, on: request?.id, status: status, isStale: isStale)
             if let request, server.delegate.isInFlight(request.id) {
                 fail(HTTPFailure(.notMCP, .unknown, cause: "it answered with something else than the answer", status: status))
             } else {
@@ -311,22 +320,29 @@ extension Post: ExchangeHandler {
         let status = Int(head.status.code)
         if [301, 302, 303, 307, 308].contains(status), !isResuming { return follow(head) }
         if status == 401 || status == 403 { return unauthorized(head) }
-        if let sessionID, HTTPRefusal.isOfSession(status, body) {
+        if let sessionID, HTTPRefusal.isOfSession(status, body, to: request?.id) {
             sessions += 1
             if sessions == 1 {
                 server.posts[ObjectIdentifier(self)] = nil
-                if !isResuming { return server.lostSession(sessionID, self) }
+                if !isResuming {
+                    server.lostSession(sessionID, self)
+                    return request == nil && notification != Method.initialized.rawValue ? finishNotification() : ()
+                }
                 server.lostSession(sessionID, nil)
             }
         }
         // An error that is said in JSON-RPC is the answer, whatever id it is said under: there is but one request in a POST.
         if let request, !isResuming, let error = HTTPRefusal.answer(in: body, status: status, to: request) {
             server.posts[ObjectIdentifier(self)] = nil
-            server.delegate.received(error, on: request.id, status: status)
-            if server.delegate.isInFlight(request.id) { fail(HTTPRefusal.failure(head, body)) } else { server.finish(self) }
+            server.delegate.received(error, on: request.id, status: status, isStale: isStale)
+            if server.delegate.isInFlight(request.id) {
+                fail(HTTPRefusal.failure(head, body, hiding: server.delegate.redacted))
+            } else {
+                server.finish(self)
+            }
             return
         }
-        let failure = HTTPRefusal.failure(head, body)
+        let failure = HTTPRefusal.failure(head, body, hiding: server.delegate.redacted)
         if isResuming {
             if status >= 500 && status != 501 || status == 429 {
                 guard case .overload(let wait?) = failure.kind else { return wasCut(failure) }
@@ -345,7 +361,12 @@ extension Post: ExchangeHandler {
         } catch {
             return fail(error)
         }
+        // "See other" says that it was done, and that what came of it is elsewhere.
+        guard head.status.code != 303 else {
+            return fail(HTTPFailure(.notMCP, .unknown, cause: "it answered 303, which is no answer to a message", status: 303))
+        }
         redirects += 1
+        if isFirst, server.wire == .streamable { server.target = target }
         if let headers = server.headers { send(headers) }
     }
 
@@ -353,7 +374,9 @@ extension Post: ExchangeHandler {
         // It may have been sent before we had what we have now.
         if credentials != server.credentials { return server.enqueueAgain(self) }
         // A second refusal, of something fresh, is final.
-        guard authorizations < 1 else { return fail(HTTPRefusal.failure(head, ByteBuffer()), mayRepeat: false) }
+        guard authorizations < 1 else {
+            return fail(HTTPRefusal.failure(head, ByteBuffer(), hiding: server.delegate.redacted), mayRepeat: false)
+        }
         authorizations += 1
         server.hold(self, status: Int(head.status.code), challenges: head.headers["WWW-Authenticate"])
     }

@@ -12,7 +12,8 @@ package protocol RemoteDelegate: Sendable {
     /// - Parameters:
     ///   - request: our id of the request on whose stream it came.
     ///   - status: of the HTTP answer, if this is the whole of its body; `nil` for one event of many.
-    func received(_ body: ByteBuffer, on request: Int?, status: Int?)
+    ///   - isStale: it belongs to a session that is over: nothing in it can be answered.
+    func received(_ body: ByteBuffer, on request: Int?, status: Int?, isStale: Bool)
     /// All messages of one read have been handed over.
     func readCompleted()
     /// Whether an answer to this request is still waited for.
@@ -27,6 +28,8 @@ package protocol RemoteDelegate: Sendable {
     func sessionLost()
     /// The connection is over, and nothing more is received; only where one stream carries all messages.
     func lost(_ failure: HTTPFailure)
+    /// The text without secrets, before it is cut.
+    func redacted(_ text: String) -> String
     /// What it is of no use to tell anybody but a person who looks for a fault.
     func noted(_ text: String)
     /// All that ``RemoteServer/end()`` had to do is done.
@@ -52,7 +55,8 @@ package final class RemoteServer: ServerConnection, PendingWriter {
         case again(after: Duration)
     }
 
-    let target: HTTPTarget
+    /// Where it is reached: its URL, or where that redirects for good.
+    var target: HTTPTarget
     let route: HTTPRoute
     package let wire: Wire
     let client: HTTPClient
@@ -88,6 +92,9 @@ package final class RemoteServer: ServerConnection, PendingWriter {
     /// Where messages go on the legacy wire.
     var endpoint: HTTPTarget?
     var isEnded = false
+    /// Sessions that were lost without anything done in them.
+    var lossesInARow = 0
+    private var farewells: [Farewell] = []
     private var isLingering = false
     /// Whether the outbox is to be looked through at the end of the turn.
     private var isExpectingFlush = false
@@ -103,6 +110,13 @@ package final class RemoteServer: ServerConnection, PendingWriter {
     // For people.
     package internal(set) var sessionsOpened = 0
     package internal(set) var requestsSent = 0
+
+    /// A session that is to be ended, and as whom.
+    private struct Farewell {
+        var sessionID: String
+        var headers: HTTPHeaders
+        var revision: Revision?
+    }
 
     /// Whether requests may be sent.
     enum Session {
@@ -214,13 +228,22 @@ package final class RemoteServer: ServerConnection, PendingWriter {
         }
         others = kept
         guard session == .open, !requests.isEmpty else { return }
-        var room = HTTPLimits.requestsInFlight - posts.values.reduce(0) { $1.countsAsRequest && !$1.isOver ? $0 + 1 : $0 }
+        var room = places
+        if room <= 0 {
+            // What was answered elsewhere, or given up, may still have its stream.
+            for post in Array(posts.values) where post.countsAsRequest && !post.isWanted { finish(post) }
+            room = places
+        }
         while room > 0, let post = requests.popFirst() {
             // It may have been given up while it waited.
             guard post.isWanted else { continue }
             room -= 1
             send(post, headers)
         }
+    }
+
+    private var places: Int {
+        HTTPLimits.requestsInFlight - posts.values.reduce(0) { $1.countsAsRequest && !$1.isOver && !$1.isWaiting ? $0 + 1 : $0 }
     }
 
     private func send(_ post: Post, _ headers: HTTPHeaders) {
@@ -270,6 +293,7 @@ package final class RemoteServer: ServerConnection, PendingWriter {
         post.stop()
         posts[ObjectIdentifier(post)] = nil
         if !requests.isEmpty { expectFlush() }
+        if !farewells.isEmpty { sayFarewells() }
     }
 
     /// Closes streams that servers leave open though all is said.
@@ -297,7 +321,7 @@ package final class RemoteServer: ServerConnection, PendingWriter {
     /// - Parameter identity: whom they speak for. A session is never used by two: with another one, it is ended and a new one is begun.
     package func authorize(_ headers: [(name: String, value: String)], identity: String) {
         let wasSomebodyElse = credentials > 0 && identity != self.identity
-        if wasSomebodyElse, wire == .streamable, sessionID != nil { forsakeSession() }
+        if wasSomebodyElse, wire == .streamable, sessionID != nil || session == .beginning || session == .announcing { forsakeSession() }
         self.identity = identity
         self.headers = HTTPHeaders(headers.map { ($0.name, $0.value) })
         credentials += 1
@@ -344,17 +368,32 @@ package final class RemoteServer: ServerConnection, PendingWriter {
 
     /// Ends the session; the next message begins another one.
     package func rest() {
-        guard wire == .streamable, sessionID != nil, session == .open, posts.isEmpty else { return }
-        sayGoodbye {}
-        sessionID = nil
+        guard wire == .streamable, let sessionID, let headers, session == .open, posts.isEmpty else { return }
+        sayGoodbye(Farewell(sessionID: sessionID, headers: headers, revision: revision)) {}
+        self.sessionID = nil
         session = .resting
         listening?.stop()
         listening = nil
     }
 
+    /// Ends sessions that we are not in any more, once nothing is under way in them.
+    private func sayFarewells() {
+        for farewell in farewells where !posts.values.contains(where: { $0.sessionID == farewell.sessionID }) {
+            farewells.removeAll { $0.sessionID == farewell.sessionID }
+            sayGoodbye(farewell) {}
+        }
+    }
+
     /// The session belongs to somebody we are not any more.
     private func forsakeSession() {
-        sayGoodbye {}
+        // What began it is not to end in the new one; calls that are under way in it are.
+        for post in Array(posts.values) where post.isFirst { finish(post) }
+        others.removeAll(where: \.isFirst)
+        held.removeAll(where: \.isFirst)
+        if let sessionID, let headers {
+            farewells.append(Farewell(sessionID: sessionID, headers: headers, revision: revision))
+            sayFarewells()
+        }
         sessionID = nil
         session = .beginning
         listening?.stop()
@@ -374,6 +413,7 @@ package final class RemoteServer: ServerConnection, PendingWriter {
 
     /// The server takes requests of the session now.
     func announced() {
+        guard session == .announcing else { return }
         session = .open
         sendHeld()
         if wire == .streamable { listen() }
@@ -383,9 +423,13 @@ package final class RemoteServer: ServerConnection, PendingWriter {
     /// - Parameter post: what is to be sent again in another one.
     func lostSession(_ lost: String, _ post: Post?) {
         if let post, post.request != nil { held.append(post) }
-        guard lost == sessionID, session == .open else {
+        guard lost == sessionID, session == .open || session == .announcing else {
             if session == .open { sendHeld() }
             return
+        }
+        lossesInARow += 1
+        guard lossesInARow <= HTTPLimits.sessionLosses else {
+            return delegate.lost(HTTPFailure(.transient, .refused, cause: "it forgets each session as soon as it has begun"))
         }
         sessionID = nil
         session = .beginning
@@ -424,16 +468,15 @@ package final class RemoteServer: ServerConnection, PendingWriter {
         (posts, requests, others, held) = ([:], [], [], [])
         listening?.stop()
         listening = nil
-        sayGoodbye { self.shutDown() }
+        guard let sessionID, let headers else { return shutDown() }
+        sayGoodbye(Farewell(sessionID: sessionID, headers: headers, revision: revision)) { self.shutDown() }
     }
 
-    /// Ends the session at the server, if there is one.
-    private func sayGoodbye(then done: @escaping () -> Void) {
-        guard let sessionID, wire == .streamable, var request = makeRequest(.DELETE, to: target, credentials: headers) else {
-            return done()
-        }
-        request.headers.add(name: "Mcp-Session-Id", value: sessionID)
-        if let revision { request.headers.add(name: "MCP-Protocol-Version", value: revision.rawValue) }
+    /// Ends a session at the server.
+    private func sayGoodbye(_ farewell: Farewell, then done: @escaping () -> Void) {
+        guard wire == .streamable, var request = makeRequest(.DELETE, to: target, credentials: farewell.headers) else { return done() }
+        request.headers.add(name: "Mcp-Session-Id", value: farewell.sessionID)
+        if let revision = farewell.revision { request.headers.add(name: "MCP-Protocol-Version", value: revision.rawValue) }
         // 405 is a fine answer: such a server does not want to hear of ends.
         _ = Exchange.begin(
             request, with: client, on: eventLoop, timeLimit: HTTPLimits.goodbyeWait, handler: Goodbye(done: done))

@@ -39,6 +39,6 @@ package struct Resumption: Sendable {
         let delay = backoff.delay(after: failures, using: &random)
         // What the server asks for is the least (2025-11-25: MUST); one that goes on failing gets more time.
         guard let retry else { return .connect(after: delay) }
-        return .connect(after: failures > 1 ? max(retry, delay) : retry)
+        return .connect(after: max(HTTPLimits.shortestRetry, failures > 1 ? max(retry, delay) : retry))
     }
 }

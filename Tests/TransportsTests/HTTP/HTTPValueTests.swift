@@ -103,8 +103,8 @@ struct ResumptionTests {
     func retry() {
         var random = SystemRandomNumberGenerator()
         var resumption = Resumption(limit: 3, backoff: backoff)
-        resumption.received(lastEventID: "7", retry: .milliseconds(20), isEvent: true)
-        #expect(resumption.ended(using: &random) == .connect(after: .milliseconds(20)))
+        resumption.received(lastEventID: "7", retry: .milliseconds(120), isEvent: true)
+        #expect(resumption.ended(using: &random) == .connect(after: .milliseconds(120)))
         // It failed again, without a word: now it gets more time.
         #expect(resumption.ended(using: &random) == .connect(after: .milliseconds(200)))
         #expect(resumption.lastEventID == "7")
