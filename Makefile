@@ -18,8 +18,9 @@ endif
 COUNTERPARTS := Tests/Counterparts
 MCP1 := .venv/mcp1
 MCP2 := .venv/mcp2
+FASTMCP := .venv/fastmcp
 
-.PHONY: fuzz help demo test unit-test counterpart-test release format format-check install clean system-packages
+.PHONY: bench fuzz help demo test unit-test counterpart-test release format format-check install clean system-packages
 
 help:
 	@echo 'make demo                  build, list the merged tools of two servers, make one call'
@@ -27,6 +28,7 @@ help:
 	@echo 'make unit-test             the Swift tests only'
 	@echo 'make counterpart-test      the counterparts only; T="-k progress" passes arguments to pytest'
 	@echo 'make fuzz SECONDS=600     damaged messages from both sides until the time is over; SEED=n repeats a run'
+	@echo 'make bench                 what a call over HTTP costs through mcpagg, against a direct one; CALLS=n turns'
 	@echo 'make release               the release executables, in .build/release'
 	@echo 'make format, format-check  lay the sources out, or check that they are'
 	@echo 'make install PREFIX=DIR    the stripped release executable to DIR/bin ($(PREFIX))'
@@ -48,7 +50,7 @@ unit-test: system-packages
 	swift build $(BUILD_FLAGS) --build-tests
 	swift test $(BUILD_FLAGS)
 
-counterpart-test: release $(MCP1)/.installed $(MCP2)/.installed
+counterpart-test: release $(MCP1)/.installed $(MCP2)/.installed $(FASTMCP)/.installed
 	@$(MCP2)/bin/python $(COUNTERPARTS)/what_is_validated.py
 	$(MCP2)/bin/python -m pytest -c $(COUNTERPARTS)/pytest.ini $(COUNTERPARTS) $(T)
 
@@ -57,11 +59,16 @@ SECONDS ?= 600
 fuzz: release
 	$(PYTHON) $(COUNTERPARTS)/fuzz/fuzzing.py .build/release/mcpagg --seconds $(SECONDS) $(if $(SEED),--seed $(SEED))
 
+CALLS ?= 5000
+
+bench: release
+	$(PYTHON) Benchmarks/http_latency.py .build/release/mcpagg --calls $(CALLS)
+
 release: system-packages
 	swift build $(RELEASE_FLAGS) --product fake-mcp-server
 	swift build $(RELEASE_FLAGS) --product mcpagg
 
-# Two environments, because the `mcp` package of either generation keeps the other one out. The stamp is written last, so an
+# One environment for each, because the `mcp` package of either generation keeps the other one out. The stamp is written last, so an
 # installation that was interrupted is done again.
 .venv/%/.installed: $(COUNTERPARTS)/requirements-%.txt | system-packages
 	rm -rf .venv/$*

@@ -24,6 +24,8 @@ let package = Package(
         .package(url: "https://github.com/swiftlang/swift-subprocess", from: "1.0.2", traits: []),
         // HTTP: pooled connections, TLS, proxies.
         .package(url: "https://github.com/swift-server/async-http-client", from: "1.37.0"),
+        // What the certificates of an HTTP server are checked against.
+        .package(url: "https://github.com/apple/swift-nio-ssl", from: "2.37.6"),
         // Paths and descriptors in the form swift-subprocess takes them.
         .package(url: "https://github.com/apple/swift-system", from: "1.8.1"),
         // Commands, options, help and completion scripts.
@@ -99,9 +101,13 @@ let package = Package(
         .target(
             name: "Transports",
             dependencies: [
-                "JSONRPC",
+                "JSONRPC", "MCPProtocol", "Resilience",
+                .product(name: "AsyncHTTPClient", package: "async-http-client"),
+                .product(name: "DequeModule", package: "swift-collections"),
                 .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOHTTP1", package: "swift-nio"),
                 .product(name: "NIOPosix", package: "swift-nio"),
+                .product(name: "NIOSSL", package: "swift-nio-ssl"),
                 .product(name: "Subprocess", package: "swift-subprocess"),
                 .product(name: "SystemPackage", package: "swift-system"),
             ],
@@ -109,7 +115,7 @@ let package = Package(
         .testTarget(
             name: "TransportsTests",
             dependencies: [
-                "JSONRPC", "Transports",
+                "JSONRPC", "Resilience", "Transports",
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOPosix", package: "swift-nio"),
             ],
@@ -138,7 +144,7 @@ let package = Package(
         .target(
             name: "Aggregation",
             dependencies: [
-                "ConfigFile", "FeatureCatalog", "JSONRPC", "Lifecycle", "MCPProtocol", "Resilience", "Transports",
+                "Authorization", "ConfigFile", "FeatureCatalog", "JSONRPC", "Lifecycle", "MCPProtocol", "Resilience", "Transports",
                 .product(name: "Crypto", package: "swift-crypto"),
                 .product(name: "DequeModule", package: "swift-collections"),
                 .product(name: "Logging", package: "swift-log"),
@@ -161,7 +167,6 @@ let package = Package(
                 "Aggregation", "Authorization", "ConfigFile", "FeatureCatalog", "JSONRPC", "Lifecycle", "MCPProtocol", "Resilience",
                 "Transports",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
-                .product(name: "AsyncHTTPClient", package: "async-http-client"),
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOPosix", package: "swift-nio"),

@@ -9,7 +9,7 @@ import OrderedCollections
 import Resilience
 import Transports
 
-// Launching servers, hearing them, and what happens when they end.
+// Starting servers, hearing them, and what happens when they are lost.
 extension Aggregator {
     func makeDownstream(_ config: ServerConfig) -> Downstream {
         downstreamCount += 1
@@ -25,41 +25,35 @@ extension Aggregator {
     // MARK: Launch
 
     func launch(_ downstream: Downstream) {
-        guard ending == nil, downstream.child == nil else { return }
+        guard ending == nil, downstream.connection == nil else { return }
         guard downstream.life.launch() else { return }
         if let problem = downstream.config.unusable {
             let subject = "server '\(downstream.key)' "
             let cause = problem.message.hasPrefix(subject) ? "it " + problem.message.dropFirst(subject.count) : problem.message
             return giveUp(downstream, cause: cause, hint: problem.hint)
         }
-        guard case .command(let command) = downstream.config.endpoint else {
-            return giveUp(downstream, cause: "it is an HTTP server, and this version launches commands only", hint: nil)
-        }
         downstream.launches += 1
+        downstream.isLost = false
         downstream.launchedAt = now
         downstream.startTime = nil
         downstream.errorOutput = ErrorOutputRing()
         downstream.noise = Downstream.Noise()
         downstream.machine = DownstreamProtocol(identity: identity, level: wantedLevel)
-        let delegate = DownstreamDelegate(aggregator: self, downstream: downstream.id, launch: downstream.launches)
-        let process = ChildProcess.launch(
-            self.command(command), on: eventLoop, pending: pending, delegate: delegate, lineLimit: Limits.messageLength)
-        process.connection.setReading(readsServers)
-        downstream.child = Downstream.Child(process: process)
-        shakeHands(with: downstream)
-        set(.startup(downstream.id), after: downstream.config.startupTimeout)
-        debug("server '\(downstream.key)': launched")
+        switch downstream.config.endpoint {
+        case .command(let command): launch(downstream, command)
+        case .http(let endpoint): connect(downstream, endpoint)
+        }
     }
 
     /// Sends `initialize` or `server/discover`, as soon as it is known what hosts can do for servers, which is said in the first,
     /// once, and which era they prefer.
-    private func shakeHands(with downstream: Downstream) {
+    func shakeHands(with downstream: Downstream) {
         guard let clientCapabilities, let line = downstream.machine.opened(clientCapabilities, era: eraChoice(for: downstream)) else {
             return
         }
         if downstream.machine.phase == .discovering { set(.probe(downstream.id), after: Limits.probeWait) }
         downstream.wasToldOfRootsChanges = clientCapabilities.rootsListChanged
-        downstream.child?.process.connection.send(line: line)
+        downstream.connection?.send(line: line)
     }
 
     private func eraChoice(for downstream: Downstream) -> DownstreamProtocol.EraChoice {
@@ -67,17 +61,17 @@ extension Aggregator {
         case .handshake: .only(.handshake)
         case .stateless: .only(.stateless)
         // A server that speaks both is spoken to as the host speaks to us: between the eras something is always lost.
-        case .auto: downstream.endedWhenProbed ? .only(.handshake) : .preferring(preferredEra)
+        case .auto: downstream.endedWhenProbed ? .only(.handshake) : .preferring(rememberedEra(of: downstream) ?? preferredEra)
         }
     }
 
     /// It does not answer what it was asked about its era.
     func probeTimedOut(_ downstream: Downstream) {
         // It may have answered: we do not read it, because a host does not read us.
-        guard downstream.child?.process.connection.isReading != false else { return set(.probe(downstream.id), after: Limits.probeWait) }
+        guard downstream.connection?.isReading != false else { return set(.probe(downstream.id), after: Limits.probeWait) }
         guard let line = downstream.machine.discoveryTimedOut() else { return }
         debug("server '\(downstream.key)': did not answer 'server/discover'")
-        downstream.child?.process.connection.send(line: line)
+        downstream.connection?.send(line: line)
     }
 
     /// The first host said what it can do, or none does in time. A host that comes later than that is still learned of: servers
@@ -88,40 +82,11 @@ extension Aggregator {
         preferredEra = era
         areCapabilitiesAssumed = isAssumed
         cancel(.hostWait)
-        for downstream in downstreams.values where downstream.child != nil { shakeHands(with: downstream) }
-    }
-
-    private func command(_ command: Command) -> ChildProcess.Command {
-        var environment: [String: String]
-        switch command.inheritedEnvironment {
-        case .all: environment = surroundings.environment
-        case .none: environment = [:]
-        case .only(let names): environment = surroundings.environment.filter { names.contains($0.key) }
-        }
-        environment.merge(command.environment) { _, own in own }
-        environment.merge(surroundings.marks) { _, mark in mark }
-        return ChildProcess.Command(
-            executable: command.executable, arguments: command.arguments, environment: environment,
-            workingDirectory: command.workingDirectory ?? surroundings.workingDirectory)
-    }
-
-    func launched(_ downstream: Downstream, processID: Int) { downstream.child?.process.didLaunch(processID: processID) }
-
-    func launchFailed(_ downstream: Downstream, _ failure: LaunchFailure) {
-        downstream.child?.process.close()
-        downstream.child = nil
-        cancel(.startup(downstream.id))
-        cancel(.childEnd(downstream.id))
-        guard !failure.isConfiguration else {
-            let hint = "correct 'command' in the config file, or install it and save the file again"
-            return giveUp(downstream, cause: failure.description, hint: hint)
-        }
-        lose(downstream, cause: "it could not be launched: \(failure)", hint: nil)
-        isOver(downstream)
+        for downstream in downstreams.values where downstream.connection != nil { shakeHands(with: downstream) }
     }
 
     /// Nothing can be tried before the person changes something.
-    private func giveUp(_ downstream: Downstream, cause: String, hint: String?) {
+    func giveUp(_ downstream: Downstream, cause: String, hint: String?) {
         downstream.life.failedForGood()
         fail(downstream, cause: cause, hint: hint)
         isOver(downstream)
@@ -130,11 +95,13 @@ extension Aggregator {
     func startupTimedOut(_ downstream: Downstream) {
         guard case .starting = downstream.life.state else { return }
         // It may have answered long ago: we do not read it, because a host does not read us.
-        guard downstream.child?.process.connection.isReading != false else {
+        guard downstream.connection?.isReading != false else {
             return set(.startup(downstream.id), after: downstream.config.startupTimeout)
         }
         let what =
             switch downstream.machine.phase {
+            case .idle where downstream.remote != nil: "could not be asked"
+            case _ where downstream.remote?.server.awaitsEndpoint == true: "did not send its 'endpoint' event"
             case .initializing: "did not answer 'initialize'"
             case .discovering: "did not answer 'server/discover'"
             case .idle, .listing, .ready: "did not list what it offers"
@@ -150,22 +117,30 @@ extension Aggregator {
     func received(_ line: LineFraming.Line, from downstream: Downstream) {
         switch line {
         case .oversized(let line): unreadable(line.error(limit: Limits.messageLength), text: nil, from: downstream)
-        case .complete(let bytes):
-            switch Incoming(scanning: bytes) {
-            case .message(let message): received(message, from: downstream)
-            case .batch(let elements):
-                for element in elements {
-                    switch element {
-                    case .success(let message): received(message, from: downstream)
-                    case .failure(let error): unreadable(error, text: bytes, from: downstream)
-                    }
-                }
-            case .unreadable(let error): unreadable(error, text: bytes, from: downstream)
-            }
+        case .complete(let bytes): received(bytes, from: downstream)
         }
     }
 
-    private func received(_ message: Message, from downstream: Downstream) {
+    /// - Parameters:
+    ///   - request: our id of the request on whose stream it came; `nil` if the transport does not tell.
+    ///   - isEvent: it is one of many on that stream.
+    func received(_ bytes: ByteBuffer, from downstream: Downstream, on request: Int? = nil, isEvent: Bool = false) {
+        switch Incoming(scanning: bytes) {
+        case .message(let message): received(message, from: downstream, on: request)
+        case .batch(let elements):
+            for element in elements {
+                switch element {
+                case .success(let message): received(message, from: downstream, on: request)
+                case .failure(let error): unreadable(error, text: bytes, from: downstream, on: isEvent ? nil : request)
+                }
+            }
+        case .unreadable(let error): unreadable(error, text: bytes, from: downstream, on: isEvent ? nil : request)
+        }
+    }
+
+    private func received(_ message: Message, from downstream: Downstream, on request: Int?) {
+        let now = now
+        downstream.lastHeard = now
         switch downstream.machine.received(message, now: now) {
         case .answer(let forwarded):
             forwardAnswer(message, of: downstream, to: forwarded)
@@ -180,7 +155,9 @@ extension Aggregator {
         case .taskStatus: forwardTaskStatus(message, of: downstream)
         case .lateProgress(let id): forwardTaskProgress(message, id, of: downstream)
         case .taskAsks(let id, let requests): taskAsks(id, requests, of: downstream)
-        case .ask(let id, let method): ask(message, id, method, of: downstream)
+        case .ask(let id, let method):
+            let cause = request.flatMap { id in downstream.machine.forwarded(id).map { (id: id, request: $0) } }
+            ask(message, id, method, of: downstream, cause: cause)
         case .withdraw(let id): withdraw(id, message, of: downstream)
         case .notify(.resourcesUpdated): forwardResourceUpdated(message, of: downstream)
         case .notify: forwardElicitationComplete(message, of: downstream)
@@ -189,8 +166,9 @@ extension Aggregator {
     }
 
     /// Does what concerns the server alone, whatever message led to it.
-    private func perform(_ action: DownstreamProtocol.Action, of downstream: Downstream) {
-        guard let connection = downstream.child?.process.connection else { return }
+    func perform(_ action: DownstreamProtocol.Action, of downstream: Downstream) {
+        guard let connection = downstream.connection else { return }
+        downstream.remote?.server.revision = downstream.machine.introduction?.revision
         switch action {
         case .taskGoesOn(let id, let pause, let lines):
             for line in lines { connection.send(line: line) }
@@ -201,15 +179,18 @@ extension Aggregator {
             for line in lines { connection.send(line: line) }
             expectExpiry(of: downstream, within: DownstreamProtocol.listTimeout)
         case .listed(let kind, let features, let lines):
+            downstream.listFailures[kind] = nil
             for line in lines { connection.send(line: line) }
             take(features, kind, of: downstream)
             expectRelist(of: downstream)
-        case .listFailed(_, let reason, let lines):
+        case .listFailed(let kind, let reason, let lines):
+            downstream.listFailures[kind] = reason
             for line in lines { connection.send(line: line) }
             report(.warning, "server '\(downstream.key)': \(reason)")
             expectRelist(of: downstream)
         case .unusable(let reason):
-            lose(downstream, cause: reason, hint: nil)
+            if connectAsLegacy(downstream, because: reason) { return }
+            lose(downstream, cause: reason, hint: downstream.remote?.hint)
             beginTeardown(of: downstream)
         case .misaddressed(let forwarded):
             let cause = "its answer carries the id as a string, though it was asked under a number"
@@ -223,6 +204,7 @@ extension Aggregator {
             for line in lines { connection.send(line: line) }
             serverAcknowledged(filter, of: downstream)
         case .listenEnded: set(.listenAgain(downstream.id), after: Limits.listenAgainWait)
+        case .checked(let isHealthy): checked(downstream, isHealthy: isHealthy)
         case .late: debug("server '\(downstream.key)': an answer came after its call was given up")
         case .ignore(let reason): debug("server '\(downstream.key)': ignored \(reason)")
         }
@@ -230,7 +212,8 @@ extension Aggregator {
     }
 
     /// A line that is no message. Banners are common: the first one is reported, the others are counted.
-    private func unreadable(_ error: MessageError, text: ByteBuffer?, from downstream: Downstream) {
+    private func unreadable(_ error: MessageError, text: ByteBuffer?, from downstream: Downstream, on request: Int? = nil) {
+        if downstream.remote != nil, unreadableBody(error, text, from: downstream, on: request) { return }
         downstream.noise.lines += 1
         // Secrets go before it is cut: of a part nobody could tell that it is one.
         let line = text.map { String(decoding: $0.readableBytesView.prefix(Limits.noiseLooked), as: UTF8.self) } ?? "\(error)"
@@ -278,6 +261,7 @@ extension Aggregator {
     }
 
     private func take(_ features: [JSONView], _ kind: FeatureKind, of downstream: Downstream) {
+        let features = kind == .tools ? withKnownHeaders(features, of: downstream) : features
         var definitions: [FeatureDefinition] = []
         var defects: [FeatureDefinition.Defect] = []
         for feature in features {
@@ -308,7 +292,7 @@ extension Aggregator {
         let lines = downstream.machine.relist(now: now)
         // Without room for a request there is no use in trying at once: the next answer of its makes some.
         guard !lines.isEmpty else { return }
-        for line in lines { downstream.child?.process.connection.send(line: line) }
+        for line in lines { downstream.connection?.send(line: line) }
         expectExpiry(of: downstream, within: DownstreamProtocol.listTimeout)
         // Another list may be due later.
         expectRelist(of: downstream)
@@ -323,99 +307,28 @@ extension Aggregator {
         downstream.startTime = time
         let revision = downstream.machine.introduction?.revision.rawValue ?? "?"
         let tools = downstream.features[.tools]?.count ?? 0
+        rememberConnection(of: downstream)
         report(.info, "server '\(downstream.key)': ready after \(time.text) (MCP \(revision), lists \(tools) tools)")
+        (downstream.lastCall, downstream.lastHeard) = (now, now)
+        expectSilence(of: downstream)
         restoreSubscriptions(of: downstream)
         settled(downstream)
         sendQueue(of: downstream)
     }
 
-    // MARK: Standard error
-
-    func wroteToStandardError(_ downstream: Downstream, _ bytes: ByteBuffer) {
-        for line in downstream.errorOutput.append(bytes) { debug("server '\(downstream.key)' stderr: \(line)") }
-    }
-
-    // MARK: The end of a child
-
-    /// Nothing more comes from it. Its exit, which says why, usually follows within a moment.
-    func inputClosed(of downstream: Downstream, unterminated: Int) {
-        if unterminated > 0 { debug("server '\(downstream.key)': its last line has no end; \(unterminated) bytes are dropped") }
-        downstream.child?.isInputClosed = true
-        guard let child = downstream.child else { return }
-        if child.isOver { return childIsOver(downstream) }
-        set(.childEnd(downstream.id), after: Limits.exitWait)
-    }
-
-    /// All it wrote there has been read.
-    func errorOutputClosed(of downstream: Downstream) {
-        downstream.child?.isErrorOutputClosed = true
-        if downstream.child?.isOver == true { childIsOver(downstream) }
-    }
-
-    /// It takes nothing any more. Usually that is the first we see of its end; what it wrote before is still read.
-    func outputClosed(of downstream: Downstream) {
-        guard let child = downstream.child, child.teardown == nil, child.exitStatus == nil, !child.isInputClosed else { return }
-        set(.childEnd(downstream.id), after: Limits.exitWait)
-    }
-
-    /// It has ended. What it wrote before may still be on its way to us.
-    func exited(_ downstream: Downstream, _ status: ExitStatus) {
-        downstream.child?.exitStatus = status
-        downstream.child?.process.didExit()
-        guard let child = downstream.child else { return }
-        if child.isOver { return childIsOver(downstream) }
-        set(.childEnd(downstream.id), after: Limits.outputWait)
-    }
-
-    /// Only one end of the child is known, and the other does not come.
-    func childEndIsDue(_ downstream: Downstream) {
-        guard let child = downstream.child else { return }
-        if child.exitStatus == nil {
-            lose(downstream, cause: "it closed its standard \(child.isInputClosed ? "output" : "input")", hint: nil)
-            beginTeardown(of: downstream)
-        } else if !child.process.connection.isReading {
-            // It is we who do not read, because a host does not.
-            set(.childEnd(downstream.id), after: Limits.outputWait)
-        } else {
-            // Somebody else holds its pipes open.
-            childIsOver(downstream)
-        }
-    }
-
-    private func childIsOver(_ downstream: Downstream) {
-        let status = downstream.child?.exitStatus?.description ?? "ended"
-        if downstream.machine.phase == .discovering, !downstream.endedWhenProbed, downstream.config.protocolEra == .auto, ending == nil {
-            return launchUnprobed(downstream)
-        }
-        let when = downstream.machine.phase == .ready ? "" : " before it was ready"
-        lose(downstream, cause: "it \(status)\(when)", hint: nil)
-        cancel(.childEnd(downstream.id))
-        cancel(.teardown(downstream.id))
-        downstream.child?.process.close()
-        downstream.child = nil
-        isOver(downstream)
-        // Its time may have come while it was still being ended.
-        if case .backingOff(_, let until) = downstream.life.state, until <= now { launch(downstream) }
-    }
-
-    /// Some servers end when the first message is not `initialize`: launched once more, they get that.
-    private func launchUnprobed(_ downstream: Downstream) {
-        debug("server '\(downstream.key)': ended when it was asked for its era")
-        downstream.endedWhenProbed = true
-        for timer in [Timer.childEnd(downstream.id), .teardown(downstream.id), .startup(downstream.id), .probe(downstream.id)] {
-            cancel(timer)
-        }
-        downstream.child?.process.close()
-        downstream.child = nil
-        downstream.life.launchAgain()
-        launch(downstream)
-    }
+    // MARK: Loss
 
     /// The connection is of no use any more: what waits for it is answered, and a restart is planned. Once per launch.
-    private func lose(_ downstream: Downstream, cause: String, hint: String?) {
-        guard downstream.child?.isLost != true else { return }
-        downstream.child?.isLost = true
-        for timer in [Timer.startup(downstream.id), .probe(downstream.id), .listenAgain(downstream.id)] { cancel(timer) }
+    /// - Parameter isFinal: there is no use in a restart before the person has done something: logged in, if it is for that.
+    func lose(
+        _ downstream: Downstream, cause: String, hint: String?, isFinal: Bool = false, isAuthorization: Bool = false
+    ) {
+        guard !downstream.isLost else { return }
+        downstream.isLost = true
+        for timer in [Timer.startup(downstream.id), .probe(downstream.id), .listenAgain(downstream.id), .health(downstream.id)] {
+            cancel(timer)
+        }
+        downstream.healthCheck = nil
         withdrawQuestions(of: downstream, reason: "the server that asked has ended")
         downstream.earlyQuestions = []
         downstream.taskQuestions = [:]
@@ -423,12 +336,13 @@ extension Aggregator {
         failInputs(of: downstream)
         answerSubscribes(at: downstream)
         downstream.elicitations = []
+        failWhatWasHeldBack(at: downstream, cause: cause)
         let lost = downstream.machine.closed()
         if downstream.life.state != .stopped {
             let delay = downstream.life.lost(now: now, using: &random)
-            if !options.restartsServers { downstream.life.failedForGood() }
-            fail(downstream, cause: cause, hint: hint)
-            if let delay, options.restartsServers { set(.restart(downstream.id), after: delay) }
+            if isFinal || !options.restartsServers { downstream.life.failedForGood() }
+            fail(downstream, cause: cause, hint: hint, isAuthorization: isAuthorization)
+            if let delay, options.restartsServers, !isFinal { set(.restart(downstream.id), after: delay) }
         }
         let cause = ending == nil ? cause : "mcpagg is ending, and ended it"
         for forwarded in lost {
@@ -442,13 +356,15 @@ extension Aggregator {
     }
 
     /// Records and reports why a server is not running, and answers what waited for it.
-    private func fail(_ downstream: Downstream, cause: String, hint: String?) {
-        downstream.failure = Downstream.Failure(cause: cause, hint: hint, at: now)
+    private func fail(_ downstream: Downstream, cause: String, hint: String?, isAuthorization: Bool = false) {
+        downstream.failure = Downstream.Failure(cause: cause, hint: hint, at: now, isAuthorization: isAuthorization)
         var text = "server '\(downstream.key)' is down: \(cause)"
         if case .backingOff(_, let until) = downstream.life.state { text += "; next attempt in \(now.duration(to: until).text)" }
         if let hint { text += " (\(hint))" }
         report(.error, text + "." + lastErrorLines(downstream))
-        while let (request, _, purpose) = downstream.queue.popFirst() { fail(request, purpose, .unavailable, describeDown(downstream)) }
+        while let (request, _, purpose) = downstream.queue.popFirst() {
+            fail(request, purpose, downstream.unavailability, describeDown(downstream))
+        }
         settled(downstream)
     }
 
@@ -466,28 +382,5 @@ extension Aggregator {
     private func lastErrorLines(_ downstream: Downstream) -> String {
         let lines = downstream.errorOutput.tail(Limits.shownErrorLines)
         return lines.isEmpty ? "" : " Its last lines on standard error: " + lines.joined(separator: " | ")
-    }
-
-    // MARK: Ending a child
-
-    func beginTeardown(of downstream: Downstream, pace: Teardown.Pace = .patient) {
-        guard downstream.child != nil else { return isOver(downstream) }
-        if downstream.child?.teardown == nil {
-            downstream.child?.teardown = Teardown(pace: pace)
-            continueTeardown(of: downstream)
-        } else if pace == .hurried {
-            downstream.child?.teardown?.hurry()
-            continueTeardown(of: downstream)
-        }
-    }
-
-    func continueTeardown(of downstream: Downstream) {
-        guard let process = downstream.child?.process, let (step, wait) = downstream.child?.teardown?.advance() else { return }
-        switch step {
-        case .closeInput: process.connection.closeOutput()
-        case .terminate: process.send(.terminate)
-        case .kill: process.send(.kill)
-        }
-        if let wait { set(.teardown(downstream.id), after: wait) }
     }
 }

@@ -226,7 +226,7 @@ extension Aggregator {
         let reads = readsServers
         let now = now
         for downstream in downstreams.values {
-            guard let connection = downstream.child?.process.connection, connection.isReading != reads else { continue }
+            guard let connection = downstream.connection, connection.isReading != reads else { continue }
             connection.setReading(reads)
             // It was we who did not hear it.
             if reads { downstream.machine.extendDeadlines(now: now) }

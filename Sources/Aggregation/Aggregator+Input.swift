@@ -12,6 +12,8 @@ struct Original {
     var purpose: ForwardedRequest.Purpose
     /// What the server calls what is asked for, as JSON text; `nil` to leave it.
     var nameJSON: String?
+    /// It was sent once more already, because the server took the first for a mistake of ours.
+    var wasRepeated = false
 }
 
 /// What a stateless server wants before it answers a request of a host of the handshake era.
@@ -138,7 +140,7 @@ extension Aggregator {
     /// Makes the request again, with what the server wanted.
     func sendInput(_ id: RequestID, host: HostConnection) {
         guard let round = host.inputs[id], let original = host.originals[id] else { return }
-        guard let downstream = downstreams[round.downstream], downstream.machine.phase == .ready, downstream.child?.isLost == false else {
+        guard let downstream = downstreams[round.downstream], downstream.machine.phase == .ready, downstream.isConnected else {
             let text = "Its server ended while the host was asked for input. The request may have had effects; check before you repeat it."
             return fail(round.request, round.purpose, .outcomeUnknown, text)
         }

@@ -112,7 +112,7 @@ extension Aggregator {
     private func askToSubscribe(_ uri: String, at owner: Downstream, _ request: HostRequest) -> Bool {
         let forwarded = ForwardedRequest(
             request: request, purpose: .subscribe(uri: uri), progressToken: nil, idleTimeout: Limits.subscribeWait, latest: nil)
-        guard owner.life.isReady, let connection = owner.child?.process.connection, let id = owner.machine.forward(forwarded, now: now)
+        guard owner.life.isReady, let connection = owner.connection, let id = owner.machine.forward(forwarded, now: now)
         else {
             return false
         }
@@ -197,7 +197,7 @@ extension Aggregator {
 
     /// Asks a stateless server to tell of what hosts want to hear of now.
     func listen(to downstream: Downstream) {
-        guard downstream.machine.phase == .ready, let connection = downstream.child?.process.connection else { return }
+        guard downstream.machine.phase == .ready, let connection = downstream.connection else { return }
         let uris = subscriptions.filter { $0.value.server == downstream.key }.keys.sorted()
         for line in downstream.machine.listen(to: uris) { connection.send(line: line) }
         expectRelist(of: downstream)

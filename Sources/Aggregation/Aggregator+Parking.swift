@@ -251,7 +251,7 @@ extension Aggregator {
             let forwarded = downstream.machine.abandon(number)
         {
             debug("server '\(downstream.key)': a parked call is given up: \(reason)")
-            downstream.child?.process.connection.send(line: DownstreamProtocol.cancellation(of: number, reason: reason))
+            downstream.connection?.send(line: DownstreamProtocol.cancellation(of: number, reason: reason))
             cancelTask(of: forwarded, at: downstream)
         }
         settleQuestions(of: downstream, in: parking, reason: reason)

@@ -14,7 +14,11 @@ extension Aggregator {
         _ message: Message, _ id: RequestID, _ method: Method, of downstream: Downstream, cause: (id: Int, request: ForwardedRequest)? = nil
     ) {
         // A server that is being given up, because it started too late, may still be talking: a question of its would outlive it.
-        guard downstream.child?.isLost != true else { return debug("server '\(downstream.key)': not asked for it, it is given up") }
+        guard !downstream.isLost else { return debug("server '\(downstream.key)': not asked for it, it is given up") }
+        // A stream that is gone on with may tell again what was told.
+        if downstream.remote != nil, downstream.questions[id] != nil {
+            return debug("server '\(downstream.key)': asked \(id) again; it is open already")
+        }
         guard downstream.questions[id] == nil, !downstream.earlyQuestions.contains(where: { $0.id == id }) else {
             return answer(id, of: downstream, .invalidRequest, "The id \(id) is in use by a question that is not answered yet")
         }
@@ -92,7 +96,7 @@ extension Aggregator {
     func answer(_ id: RequestID, of downstream: Downstream, _ code: ErrorCode, _ text: String) {
         // A task can be told results only: this one says that nobody answered.
         if downstream.taskQuestions[id] != nil { return reply(id, of: downstream, Self.cancelledElicitation) }
-        downstream.child?.process.connection.send(line: Composition.error(id: id, code, text))
+        downstream.connection?.send(line: Composition.error(id: id, code, text))
     }
 
     /// The host answered; the server that asked gets the answer under its own id.
@@ -113,7 +117,7 @@ extension Aggregator {
         }
         var splice = Splice(message)
         splice.replace(.id, with: .json(id.text))
-        downstream.child?.process.connection.send(splice)
+        downstream.connection?.send(splice)
     }
 
     func forwardHostProgress(_ message: Message, of number: Int, host: HostConnection) {
@@ -122,7 +126,7 @@ extension Aggregator {
         }
         var splice = Splice(message)
         splice.replace(.progressToken, with: .json(token))
-        downstreams[question.downstream]?.child?.process.connection.send(splice)
+        downstreams[question.downstream]?.connection?.send(splice)
     }
 
     // MARK: Taking back
@@ -191,7 +195,7 @@ extension Aggregator {
         for downstream in downstreams.values where downstream.machine.phase == .ready && downstream.wasToldOfRootsChanges {
             // Stateless servers hear of nothing between requests.
             guard downstream.machine.era == .handshake else { continue }
-            downstream.child?.process.connection.send(Splice(message))
+            downstream.connection?.send(Splice(message))
         }
     }
 }

@@ -19,7 +19,7 @@ extension Aggregator {
         (config, hasConfig, configProblem) = (next, true, nil)
         // Those of servers that are being ended too: they may still say something.
         secrets.formUnion(next.secrets)
-        redact = Redaction(secrets)
+        redact = Redaction(secrets.union(fetchedSecrets.values.joined().joined()))
         if options.followsConfiguredLogLevel { logger.logLevel = Logger.Level(rawValue: next.settings.logLevel.rawValue) ?? .info }
         for note in next.notes { debug("\(note)") }
 
@@ -135,7 +135,9 @@ extension Aggregator {
     func isOver(_ downstream: Downstream) {
         guard downstream.life.state == .stopped else { return }
         let id = downstream.id
-        for timer in [Timer.startup(id), .restart(id), .teardown(id), .childEnd(id), .expiry(id)] { cancel(timer) }
+        for timer in [Timer.startup(id), .restart(id), .teardown(id), .childEnd(id), .expiry(id), .headers(id), .health(id)] {
+            cancel(timer)
+        }
         downstreams[id] = nil
         endIfOver()
     }

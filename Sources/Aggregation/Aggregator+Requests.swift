@@ -20,7 +20,7 @@ extension Aggregator {
         } catch {
             if waitForServers(message, request, host: host) { return }
             if let downstream = downServer(ofPrefixIn: message.string(message.places[.name]) ?? "") {
-                return fail(request, kind.purpose, .unavailable, describeDown(downstream))
+                return fail(request, kind.purpose, downstream.unavailability, describeDown(downstream))
             }
             return host.answer(request, line: Composition.error(id: request.id, .invalidParams, "\(error)\(hintOfStarting)"))
         }
@@ -44,8 +44,8 @@ extension Aggregator {
         host: HostConnection, with input: EraBridge.Input? = nil, asTask: Bool = false
     ) {
         // A server that is to end still gets what it has asked for.
-        let goesOn = input != nil && downstream.machine.phase == .ready && downstream.child?.isLost == false
-        guard downstream.life.isReady || goesOn, let connection = downstream.child?.process.connection else {
+        let goesOn = input != nil && downstream.machine.phase == .ready && downstream.isConnected
+        guard downstream.life.isReady || goesOn, let connection = downstream.connection else {
             return wait(message, request, purpose, for: downstream, host: host)
         }
         guard connection.backlog < Limits.serverBacklog else {
@@ -59,6 +59,7 @@ extension Aggregator {
         if era == .stateless, changedListens.contains(downstream.id) { renewListens() }
         let token = message.places[.metaProgressToken]
         let now = now
+        downstream.lastCall = now
         var forwarded = ForwardedRequest(
             request: request,
             purpose: purpose,
@@ -85,12 +86,16 @@ extension Aggregator {
             host.originals[request.id] = Original(message: message, purpose: purpose, nameJSON: nameJSON)
         }
         if era == .handshake, request.envelope != nil { wantLogs(of: downstream, request) }
-        connection.send(
-            bridge.request(
-                message, id: id, name: nameJSON.map { (purpose.nameMember, $0) },
-                wantsProgress: forwarded.progressToken != nil, isStateless: request.era == .stateless,
-                envelope: era == .stateless ? host.envelope(for: request, withTasks: forwarded.runsAsTask) : nil, input: input,
-                runsAsTask: forwarded.runsAsTask, keepsTask: wantsTask))
+        let splice = bridge.request(
+            message, id: id, name: nameJSON.map { (purpose.nameMember, $0) },
+            wantsProgress: forwarded.progressToken != nil, isStateless: request.era == .stateless,
+            envelope: era == .stateless ? host.envelope(for: request, withTasks: forwarded.runsAsTask) : nil, input: input,
+            runsAsTask: forwarded.runsAsTask, keepsTask: wantsTask)
+        if let remote = downstream.remote {
+            remote.server.send(splice, as: outgoing(message, id: id, name: nameJSON, to: remote, era: era))
+        } else {
+            connection.send(splice)
+        }
         expectExpiry(of: downstream, within: forwarded.idleTimeout)
     }
 
@@ -102,7 +107,7 @@ extension Aggregator {
 
     /// Sends a request of our own, which is given up if it is not answered.
     func sendOwn(_ line: ByteBuffer, to downstream: Downstream) {
-        downstream.child?.process.connection.send(line: line)
+        downstream.connection?.send(line: line)
         expectExpiry(of: downstream, within: DownstreamProtocol.listTimeout)
     }
 
@@ -110,7 +115,9 @@ extension Aggregator {
     private func wait(
         _ message: Message, _ request: HostRequest, _ purpose: ForwardedRequest.Purpose, for downstream: Downstream, host: HostConnection
     ) {
-        guard case .starting = downstream.life.state else { return fail(request, purpose, .unavailable, describeDown(downstream)) }
+        guard case .starting = downstream.life.state else {
+            return fail(request, purpose, downstream.unavailability, describeDown(downstream))
+        }
         guard downstream.queue.count < Limits.waitingCalls else {
             return refuse(request, purpose, "Server '\(downstream.key)' is starting, and too many requests wait for it already")
         }
@@ -198,6 +205,7 @@ extension Aggregator {
                 return host.answer(forwarded.request, line: Composition.error(id: forwarded.request.id, .internalError, redact(text)))
             }
         }
+        if isRefusal(message, of: downstream, forwarded, host: host) { return }
         if needsTask(message, forwarded), let original = host.originals[forwarded.request.id] {
             return deliver(
                 original.message, forwarded.request, .tool, to: downstream, as: original.nameJSON, host: host, asTask: true)
@@ -285,10 +293,10 @@ extension Aggregator {
             if let notice {
                 var splice = Splice(bridge.endToEnd(notice))
                 splice.replace(.requestID, with: .integer(number))
-                downstream.child?.process.connection.send(splice)
+                downstream.connection?.send(splice)
             } else {
                 let line = DownstreamProtocol.cancellation(of: number, reason: "the host started a new session")
-                downstream.child?.process.connection.send(line: line)
+                downstream.connection?.send(line: line)
             }
             // After the cancellation: the answers to its questions are not to be taken for a reason to go on.
             if let parking = request.parking { endParking(parking, host: host, reason: "the request was cancelled") }
@@ -323,12 +331,12 @@ extension Aggregator {
         downstream.nextExpiry = nil
         // It may have answered in time: we do not read it, because a host does not read us. And a person who is being asked may take
         // any time.
-        if downstream.child?.process.connection.isReading == false || !downstream.questions.isEmpty {
+        if downstream.connection?.isReading == false || !downstream.questions.isEmpty {
             downstream.machine.extendDeadlines(now: now)
         }
         for (id, expired) in downstream.machine.expire(now: now) {
             cancelTask(of: expired, at: downstream)
-            downstream.child?.process.connection.send(line: DownstreamProtocol.cancellation(of: id, reason: "timed out"))
+            downstream.connection?.send(line: DownstreamProtocol.cancellation(of: id, reason: "timed out"))
             report(.warning, "server '\(downstream.key)': a request timed out")
             let isCapped = expired.latest.map { $0 <= now } ?? false
             let (time, key) =

@@ -61,7 +61,7 @@ extension Aggregator {
     /// The answer to a question goes to the server that asked it, or into the task that wanted to know.
     func reply(_ id: RequestID, of downstream: Downstream, _ result: ByteBuffer) {
         guard let question = downstream.taskQuestions.removeValue(forKey: id) else {
-            downstream.child?.process.connection.send(line: Composition.result(id: id, result))
+            downstream.connection?.send(line: Composition.result(id: id, result))
             return
         }
         guard let line = downstream.machine.updateTask(of: question.task, key: question.key, result) else { return }

@@ -13,8 +13,9 @@ import Transports
 ///
 /// The one owner of mutable state, pinned to the event loop of all its connections: channel handlers enter it without a task or a
 /// thread hop, so messages keep their order and a forwarded call costs no scheduling. The files beside this one follow the way of a
-/// call: `+Hosts`, `+Requests`, `+Downstreams`; where it forks, `+Questions`, `+Parking`, `+Input`, `+Resources`, `+Listens` and `+Tasks`;
-/// beside it are `+Catalog`, `+Reload` and `+Shutdown`.
+/// call: `+Hosts`, `+Requests`, `+Downstreams`, `+Children`, `+Remotes`; where it forks, `+Questions`, `+Parking`, `+Input`,
+/// `+Resources`, `+Listens` and `+Tasks`;
+/// beside it are `+Access`, `+Health`, `+Catalog`, `+Reload` and `+Shutdown`.
 package actor Aggregator {
     /// What differs between a server for hosts and a single command in a shell.
     package struct Options: Sendable {
@@ -49,11 +50,20 @@ package actor Aggregator {
         package var workingDirectory: String
         /// Variables that every child gets, whatever its config says.
         package var marks: [String: String]
+        /// Where logins are kept, an absolute path; `nil` for nowhere.
+        package var tokenFile: String?
+        /// Seconds since 1970.
+        package var wallClock: @Sendable () -> Int64
 
-        package init(environment: [String: String], workingDirectory: String, marks: [String: String] = [:]) {
+        package init(
+            environment: [String: String], workingDirectory: String, marks: [String: String] = [:], tokenFile: String? = nil,
+            wallClock: @escaping @Sendable () -> Int64 = { 0 }
+        ) {
             self.environment = environment
             self.workingDirectory = workingDirectory
             self.marks = marks
+            self.tokenFile = tokenFile
+            self.wallClock = wallClock
         }
     }
 
@@ -65,7 +75,7 @@ package actor Aggregator {
     let options: Options
     let surroundings: Surroundings
     var logger: Logger
-    var random: any RandomNumberGenerator
+    var random: any RandomNumberGenerator & Sendable
     /// What the states of parked calls begin with. Another one in each process: an mcpagg behind this one has states, too.
     let statePrefix: String
 
@@ -79,6 +89,8 @@ package actor Aggregator {
     var redact = Redaction()
     /// Of all configs so far.
     var secrets: Set<String> = []
+    /// Of headers that were fetched, by server: the latest and those before.
+    var fetchedSecrets: [String: [[String]]] = [:]
 
     var hosts: [HostConnectionID: HostConnection] = [:]
     var hostCount = 0
@@ -117,9 +129,13 @@ package actor Aggregator {
     var pendingSubscribes: [(request: HostRequest, uri: String, downstream: DownstreamID)] = []
     /// Stateless servers that are to tell of something else than they were asked to: asked at the end of the turn.
     var changedListens: Set<DownstreamID> = []
+    /// What was found out about servers behind URLs, by URL.
+    var knownRemotes: [String: KnownRemote] = [:]
     var timers: [Timer: Scheduled<Void>] = [:]
     /// Looks after the config file.
     var watcher: FileWatcher?
+    /// Looks after the file of logins, once a server wants one.
+    var loginWatcher: FileWatcher?
     var ending: Ending?
     let endedPromise: EventLoopPromise<Void>
     /// Succeeds when no child is left and the hosts have got their last words.
@@ -143,6 +159,10 @@ package actor Aggregator {
     enum Timer: Hashable, Sendable {
         /// The handshake takes too long.
         case startup(DownstreamID)
+        /// The server has been silent for a while, or does not show that it is well.
+        case health(DownstreamID)
+        /// A program that prints headers for it takes too long, or what it printed is too old.
+        case headers(DownstreamID)
         case restart(DownstreamID)
         /// Next step of ending a child.
         case teardown(DownstreamID)
@@ -213,6 +233,8 @@ package actor Aggregator {
     private func fired(_ timer: Timer) {
         switch timer {
         case .startup(let id): if let downstream = downstreams[id] { startupTimedOut(downstream) }
+        case .health(let id): if let downstream = downstreams[id] { healthDue(downstream) }
+        case .headers(let id): if let downstream = downstreams[id] { headersDue(downstream) }
         case .restart(let id): if let downstream = downstreams[id] { launch(downstream) }
         case .teardown(let id): if let downstream = downstreams[id] { continueTeardown(of: downstream) }
         case .childEnd(let id): if let downstream = downstreams[id] { childEndIsDue(downstream) }

@@ -55,3 +55,40 @@ struct DownstreamDelegate: ChildDelegate {
         }
     }
 }
+
+struct DownstreamRemoteDelegate: RemoteDelegate {
+    let aggregator: Aggregator
+    let downstream: DownstreamID
+    /// Events of an earlier connection are not about the present one.
+    let launch: Int
+
+    func received(_ body: ByteBuffer, on request: Int?, status: Int?) {
+        perform { $0.received(body, from: $1, on: request, status: status) }
+    }
+    func readCompleted() { aggregator.assumeIsolated { $0.flush() } }
+    func isInFlight(_ request: Int) -> Bool { perform(otherwise: false) { $1.machine.isInFlight(request) } }
+    func failed(_ request: Int, _ failure: HTTPFailure, attempt: Int) -> RemoteServer.Decision {
+        perform(otherwise: .giveUp) { $0.failed(request, failure, attempt: attempt, of: $1) }
+    }
+    func unauthorized(status: Int, challenges: [String]) { perform { $0.unauthorized($1, status: status, challenges: challenges) } }
+    func sessionLost() { perform { aggregator, downstream in aggregator.sessionLost(of: downstream) } }
+    func lost(_ failure: HTTPFailure) { perform { $0.lost(failure, of: $1) } }
+    func noted(_ text: String) { perform { aggregator, downstream in aggregator.debug("server '\(downstream.key)': \(text)") } }
+    func ended() {
+        perform { aggregator, downstream in
+            aggregator.remoteEnded(downstream)
+            aggregator.flush()
+        }
+    }
+
+    private func perform(_ body: @Sendable (isolated Aggregator, Downstream) -> Void) { perform(otherwise: (), body) }
+
+    private func perform<Result: Sendable>(
+        otherwise: Result, _ body: @Sendable (isolated Aggregator, Downstream) -> Result
+    ) -> Result {
+        aggregator.assumeIsolated { aggregator in
+            guard let downstream = aggregator.downstreams[downstream], downstream.launches == launch else { return otherwise }
+            return body(aggregator, downstream)
+        }
+    }
+}

@@ -17,9 +17,18 @@ final class Downstream {
     var machine: DownstreamProtocol
     /// What runs now, or is being ended; `nil` between two launches.
     var child: Child?
+    /// The same for a server behind a URL.
+    var remote: Remote?
+    /// What it is sent goes here; `nil` between two launches.
+    var connection: (any ServerConnection)? { child?.process.connection ?? remote?.server }
+    /// The connection is of no use any more: that has been dealt with, calls are answered, and a restart is planned.
+    var isLost = false
+    var isConnected: Bool { connection != nil && !isLost }
     var launches = 0
     /// What it offers, from the last lists that could be read. Kept while it restarts.
     var features: [FeatureKind: [FeatureDefinition]] = [:]
+    /// Why lists could not be read the last time.
+    var listFailures: [FeatureKind: String] = [:]
     /// Requests that came while it was starting.
     var queue: Deque<(request: HostRequest, message: Message, purpose: ForwardedRequest.Purpose)> = []
     /// What it asked hosts, by its own ids.
@@ -32,6 +41,13 @@ final class Downstream {
     var elicitations: OrderedSet<String> = []
     /// When the earliest of its calls times out; no timer runs if `nil`.
     var nextExpiry: Instant?
+    /// When it was last sent something by a host, and when it last said something.
+    var lastCall = Instant(nanoseconds: 0)
+    var lastHeard = Instant(nanoseconds: 0)
+    /// Our id of the request with which it was last got to know anew.
+    var learned = 0
+    /// Which of the methods that show whether it is well it was asked last; `nil` if none is waited for.
+    var healthCheck: Int?
     /// It ended when it was asked for its era: it is launched once more and not asked.
     var endedWhenProbed = false
 
@@ -75,11 +91,23 @@ final class Downstream {
         var exitStatus: ExitStatus?
         var isInputClosed = false
         var isErrorOutputClosed = false
-        /// Its end has been dealt with: calls answered, restart planned.
-        var isLost = false
 
         /// Its last words, on either pipe, have been read.
         var isOver: Bool { exitStatus != nil && isInputClosed && isErrorOutputClosed }
+    }
+
+    /// A server behind a URL.
+    struct Remote {
+        var server: RemoteServer
+        var access: RemoteAccess
+        /// It refuses `initialize` as servers of the oldest transport do.
+        var mayBeLegacy = false
+        /// What may help, if it is of no use as a server of MCP.
+        var hint: String?
+        /// What it said before it was tried with the oldest transport.
+        var refusal: String?
+        /// Arguments that are repeated in headers, by the tools' names.
+        var parameters: [String: [HeaderParameter]] = [:]
     }
 
     /// Why it is not running.
@@ -87,6 +115,8 @@ final class Downstream {
         var cause: String
         var hint: String?
         var at: Instant
+        /// The person has to log in.
+        var isAuthorization = false
     }
 
     /// Lines on its standard output that are no messages.
@@ -102,6 +132,9 @@ final class Downstream {
     }
 
     var key: String { config.key }
+
+    /// What is said of requests that it cannot be sent.
+    var unavailability: RequestFailure { failure?.isAuthorization == true ? .authorizationNeeded : .unavailable }
 
     func sawElicitation(_ id: String) {
         elicitations.append(id)

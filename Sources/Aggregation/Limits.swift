@@ -39,6 +39,12 @@ package enum Limits {
     package static let probeWait = Duration.seconds(3)
     /// Elicitations at a URL, of one server, whose completion is still passed on.
     package static let elicitations = 1_000
+    /// A session over HTTP that had no call for so long is ended, unless the config file says otherwise.
+    package static let sessionIdleTime = Duration.seconds(30 * 60)
+    /// No server is looked after more often than this.
+    package static let shortestSilence = Duration.milliseconds(100)
+    /// URLs of servers of which is remembered how they are spoken to.
+    package static let knownRemotes = 1_000
     /// Resources subscribed to, of all servers.
     package static let subscriptions = 1_000
     /// URIs remembered from one result, and how deep in it they are looked for.

@@ -2,6 +2,8 @@
 package enum RequestFailure: String, Sendable {
     /// It was not sent; nothing has happened.
     case unavailable
+    /// The person has to log in, or to have more rights; nothing has happened.
+    case authorizationNeeded
     /// It was sent and not answered in time.
     case timedOut
     /// It was sent, and will never be answered: it may have had effects, or not.

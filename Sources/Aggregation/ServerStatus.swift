@@ -9,6 +9,8 @@ import Transports
 package struct ServerStatus: Sendable {
     package enum State: String, Sendable {
         case starting, ready, down, disabled
+        /// The person has to log in.
+        case authorizationNeeded = "authorization needed"
     }
 
     package var key: String
@@ -18,17 +20,36 @@ package struct ServerStatus: Sendable {
     /// What it calls itself: name and version.
     package var introduction: String?
     package var processID: Int?
+    /// How a server behind a URL is reached.
+    package var http: HTTPFigures?
     /// Tools it offers to hosts.
     package var tools: Int
     /// From launch to the first tool list.
     package var startTime: Duration?
     package var cause: String?
+    /// What is wrong with it although it is ready: lists that cannot be read.
+    package var problems: [String] = []
     package var hint: String?
     /// The end of what it wrote to standard error.
     package var errorLines: [String]
     /// Lines on its standard output that are no messages, and the first of them.
     package var noiseLines: Int
     package var noise: String?
+}
+
+extension ServerStatus {
+    /// It cannot be used now, though it should be.
+    package var isOut: Bool { state == .down || state == .authorizationNeeded }
+}
+
+/// What was done so far to reach a server behind a URL.
+package struct HTTPFigures: Sendable {
+    /// `http` or `sse`.
+    package var transport: String
+    package var hasSession: Bool
+    package var sessionsOpened: Int
+    package var requestsSent: Int
+    package var requestsInFlight: Int
 }
 
 extension Aggregator {
@@ -43,16 +64,25 @@ extension Aggregator {
                 switch downstream.life.state {
                 case .idle, .starting: .starting
                 case .ready: .ready
-                case .backingOff, .failed, .stopped: .down
+                case .backingOff, .failed, .stopped: downstream.failure?.isAuthorization == true ? .authorizationNeeded : .down
                 }
             return ServerStatus(
                 key: server.key, state: state,
                 revision: downstream.machine.introduction?.revision.rawValue,
                 introduction: downstream.machine.introduction.map { redact("\($0.name) \($0.version)") },
                 processID: downstream.child?.process.processID,
+                http: downstream.remote.map { remote in
+                    HTTPFigures(
+                        transport: remote.server.wire == .legacy ? "sse" : "http", hasSession: remote.server.hasSession,
+                        sessionsOpened: remote.server.sessionsOpened, requestsSent: remote.server.requestsSent,
+                        requestsInFlight: downstream.machine.requestsInFlight)
+                },
                 tools: offered[server.key] ?? 0,
                 startTime: downstream.startTime,
                 cause: downstream.failure.map { redact($0.cause) },
+                problems: FeatureKind.allCases.compactMap { kind in
+                    downstream.listFailures[kind].map { redact("its \(kind.noun)s could not be listed: \($0)") }
+                },
                 hint: downstream.failure?.hint.map { redact($0) },
                 errorLines: downstream.errorOutput.tail(Limits.shownErrorLines).map { redact($0) },
                 noiseLines: downstream.noise.lines,

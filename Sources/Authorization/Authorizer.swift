@@ -1,5 +1,5 @@
 package import AsyncHTTPClient
-import NIOCore
+package import NIOCore
 
 /// Gets, keeps and renews the tokens that open servers behind URLs. Never opens a browser by itself: see
 /// ``login(to:scopes:open:patience:told:)``.
@@ -18,13 +18,15 @@ package actor Authorizer {
     private var unsaved: [Credentials.GrantKey: Credentials.Grant] = [:]
 
     /// - Parameters:
-    ///   - http: must follow no redirects. Its certificates, proxy and connect time are used for authorization servers too.
+    ///   - client: for a URL. It must follow no redirects, and check the certificate of that very host.
+    ///   - eventLoop: for waits.
     ///   - now: seconds since 1970.
     package init(
-        store: TokenStore, http: HTTPClient, now: @escaping @Sendable () -> Int64, random: any RandomNumberGenerator & Sendable
+        store: TokenStore, client: @escaping @Sendable (_ url: String) async throws -> HTTPClient, on eventLoop: any EventLoop,
+        now: @escaping @Sendable () -> Int64, random: any RandomNumberGenerator & Sendable
     ) {
         self.store = store
-        web = Web(http: http)
+        web = Web(client: client, eventLoop: eventLoop)
         self.now = now
         self.random = random
     }

@@ -15,9 +15,9 @@ struct ResourceMetadata: Hashable, Sendable {
             throw AuthorizationProblem(.badAnswer, "the metadata at \(source.text) does not say what resource it is about")
         }
         guard let resource = WebAddress(text), resource.isSelfOrParent(of: server) else {
+            let other = AuthorizationProblem.quote(text)
             throw AuthorizationProblem(
-                .contradiction,
-                "the metadata at \(source.text) is about '\(AuthorizationProblem.quote(text))', and not about \(server.canonical)",
+                .contradiction, "the metadata at \(source.text) is about the resource '\(other)', and not about \(server.canonical)",
                 hint: "compare it with 'url' in the config file")
         }
         self.resource = resource.canonical

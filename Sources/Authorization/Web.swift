@@ -14,7 +14,9 @@ import Darwin
 
 /// Requests to authorization servers, bounded in time and length. Follows no redirect by itself.
 struct Web: Sendable {
-    let http: HTTPClient
+    /// The client for a URL: one that checks the certificate of this very host.
+    let client: @Sendable (_ url: String) async throws -> HTTPClient
+    let eventLoop: any EventLoop
 
     struct Answer: Sendable {
         var status: Int
@@ -46,7 +48,7 @@ struct Web: Sendable {
         if let body { request.body = .bytes(body) }
         do {
             return try await within(AuthorizationLimits.requestTime) { [request] in
-                let response = try await http.execute(request, timeout: TimeAmount(AuthorizationLimits.requestTime))
+                let response = try await client(address.text).execute(request, timeout: TimeAmount(AuthorizationLimits.requestTime))
                 let body = wantsBody ? try await response.body.collect(upTo: AuthorizationLimits.answerLength) : ByteBuffer()
                 return Answer(status: Int(response.status.code), headers: response.headers, body: body)
             }
@@ -92,7 +94,7 @@ struct Web: Sendable {
 
     /// Ends by itself after a while.
     func pause(_ duration: Duration) async throws {
-        let timer = http.eventLoopGroup.any().scheduleTask(in: TimeAmount(duration)) {}
+        let timer = eventLoop.scheduleTask(in: TimeAmount(duration)) {}
         try await withTaskCancellationHandler {
             try await timer.futureResult.get()
         } onCancel: {

@@ -52,11 +52,16 @@ package struct HTTPEndpoint: Equatable, Sendable {
         package var executable: String
         package var arguments: [String]
         package var timeout: Duration
+        /// What it printed is used for so long; `nil` for until the server refuses it.
+        package var lifetime: Duration?
 
-        package init(executable: String, arguments: [String] = [], timeout: Duration = Self.defaultTimeout) {
+        package init(
+            executable: String, arguments: [String] = [], timeout: Duration = Self.defaultTimeout, lifetime: Duration? = nil
+        ) {
             self.executable = executable
             self.arguments = arguments
             self.timeout = timeout
+            self.lifetime = lifetime
         }
     }
 
@@ -79,7 +84,8 @@ package struct HTTPEndpoint: Equatable, Sendable {
 
     /// Begins with `http://` or `https://`; no user, no fragment.
     package var url: String
-    package var kind: Kind
+    /// `nil` to find out.
+    package var kind: Kind?
     /// In file order; names are unique in any case.
     package var headers: OrderedDictionary<String, String>
     package var headersFrom: HeadersCommand?
@@ -89,7 +95,7 @@ package struct HTTPEndpoint: Equatable, Sendable {
     package var clientKey: String?
     package var oauth: OAuth?
 
-    package init(url: String, kind: Kind = .http, headers: OrderedDictionary<String, String> = [:]) {
+    package init(url: String, kind: Kind? = nil, headers: OrderedDictionary<String, String> = [:]) {
         self.url = url
         self.kind = kind
         self.headers = headers
@@ -114,7 +120,7 @@ extension Command: CustomStringConvertible, CustomDebugStringConvertible {
 }
 
 extension HTTPEndpoint: CustomStringConvertible, CustomDebugStringConvertible {
-    package var description: String { "HTTPEndpoint(\(kind.rawValue), \(headers.count) headers)" }
+    package var description: String { "HTTPEndpoint(\(kind?.rawValue ?? "any"), \(headers.count) headers)" }
     package var debugDescription: String { description }
 }
 

@@ -17,9 +17,20 @@ enum Secrets {
         "production", "staging", "test", "trace", "true", "warn", "warning",
     ]
 
+    /// What is to be hidden of a header's value: all of it, and what stands behind a scheme such as `Bearer`, which may turn up alone.
+    static func parts(of header: String) -> [String] {
+        let behind = header.firstIndex(of: " ").map { String(header[header.index(after: $0)...]) }
+        return ([header] + (behind.map { [$0] } ?? [])).filter(isWorthHiding)
+    }
+
     static func isWorthHiding(_ value: String) -> Bool {
         guard value.count >= minimumLength, !words.contains(value.lowercased()) else { return false }
         // Ports, years and sizes; longer numbers may be passwords.
         return value.count > 5 || !value.utf8.allSatisfy { (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0) }
     }
+}
+
+extension HTTPEndpoint {
+    /// What is to be hidden of the value of a header that was fetched for a server.
+    package static func secrets(in value: String) -> [String] { Secrets.parts(of: value) }
 }

@@ -62,7 +62,7 @@ extension ServerConfig: CustomStringConvertible, CustomDebugStringConvertible {
         let kind =
             switch endpoint {
             case .command: "command"
-            case .http(let endpoint): endpoint.kind.rawValue
+            case .http(let endpoint): endpoint.kind?.rawValue ?? "url"
             }
         return "ServerConfig(\(key), \(kind)\(isDisabled ? ", disabled" : "")\(unusable == nil ? "" : ", unusable"))"
     }

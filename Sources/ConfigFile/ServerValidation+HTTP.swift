@@ -7,7 +7,7 @@ extension ServerValidation {
     /// - Returns: `nil` if there is no URL that could be used; a problem was noted then, unless there is none at all.
     func http(_ fields: inout Fields, urlKey: String, type: HostDialects.Transport?) -> HTTPEndpoint? {
         let url = fields.string(urlKey)
-        var endpoint = HTTPEndpoint(url: url?.text ?? "", kind: type?.kind ?? .http)
+        var endpoint = HTTPEndpoint(url: url?.text ?? "", kind: type?.kind)
         endpoint.headers = headers(&fields)
         endpoint.headersFrom = headersCommand(&fields)
         endpoint.caFile = configuredPath(&fields, "caFile")
@@ -98,13 +98,16 @@ extension ServerValidation {
                 findings.add(
                     .missingEndpoint, at: node.location, "\(inner.owner) has no 'command'", hint: "write headersFrom: { command: … }")
             }
-            let executable = executable(&inner, "command", relativeTo: nil)
-            let arguments = arguments(&inner)
+            let list = commandList(&inner)
+            let executable = list?.first ?? executable(&inner, "command", relativeTo: nil)
+            let arguments = list.map { Array($0.dropFirst()) } ?? arguments(&inner)
             let timeout = inner.duration("timeout", atMost: .seconds(600))
+            let lifetime = inner.duration("lifetime", atLeast: .seconds(1))
             inner.finish()
             command = executable.map {
                 HTTPEndpoint.HeadersCommand(
-                    executable: $0, arguments: arguments, timeout: timeout ?? HTTPEndpoint.HeadersCommand.defaultTimeout)
+                    executable: $0, arguments: arguments, timeout: timeout ?? HTTPEndpoint.HeadersCommand.defaultTimeout,
+                    lifetime: lifetime)
             }
         }
         // Claude Code's spelling: one line for the shell.
@@ -121,6 +124,16 @@ extension ServerValidation {
             }
         }
         return command
+    }
+
+    /// The program and its arguments in one list, as it is often written for a command that is not a server.
+    private func commandList(_ fields: inout Fields) -> [String]? {
+        guard case .list(let elements) = fields.node("command")?.content, let first = elements.first?.argumentText, !first.isEmpty else {
+            return nil
+        }
+        guard !fields.has("args") else { return nil }
+        let texts = elements.compactMap(\.argumentText)
+        return texts.count == elements.count ? texts : nil
     }
 
     private func oauth(_ fields: inout Fields) -> HTTPEndpoint.OAuth? {

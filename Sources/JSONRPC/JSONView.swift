@@ -56,6 +56,17 @@ package struct JSONView: Sendable {
         members.first { $0.name == name }?.value
     }
 
+    /// Whether these bytes stand in its text somewhere: a quick look before a slow one.
+    package func mentions(_ text: String) -> Bool {
+        json.withUnsafeReadableBytes { bytes in
+            let wanted = Array(text.utf8)
+            guard let first = wanted.first, bytes.count >= wanted.count else { return false }
+            return (0...bytes.count - wanted.count).contains { start in
+                bytes[start] == first && bytes[start..<start + wanted.count].elementsEqual(wanted)
+            }
+        }
+    }
+
     /// The members of an object in their order; empty for anything else.
     package var members: [(name: String, value: JSONView)] {
         guard kind == .object else { return [] }

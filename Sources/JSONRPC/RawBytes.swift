@@ -20,7 +20,7 @@ extension UnsafeRawBufferPointer {
     var holdsLineBreak: Bool { offset(of: UInt8(ascii: "\n")) != nil || offset(of: UInt8(ascii: "\r")) != nil }
 
     /// The offset of the first `byte`; `nil` if there is none.
-    func offset(of byte: UInt8) -> Int? {
+    package func offset(of byte: UInt8) -> Int? {
         guard let baseAddress, let found = memchr(baseAddress, Int32(byte), count) else { return nil }
         return baseAddress.distance(to: UnsafeRawPointer(found))
     }

@@ -11,7 +11,7 @@ package struct DownstreamLife: Sendable {
         case idle
         /// Launched, not ready; can go to ready, backingOff, failed, stopped.
         case starting(attempt: Int)
-        /// Calls may be sent; can go to backingOff, stopped.
+        /// Calls may be sent; can go to starting, backingOff, stopped.
         case ready(attempt: Int, since: Instant)
         /// Nothing runs, or what ran is being ended; launched again at `until`. Can go to starting, stopped.
         case backingOff(attempt: Int, until: Instant)
@@ -54,6 +54,11 @@ package struct DownstreamLife: Sendable {
         if case .starting(let attempt) = state {
             state = attempt == 1 ? .idle : .backingOff(attempt: attempt - 1, until: Instant(nanoseconds: .min))
         }
+    }
+
+    /// It runs on, but has to be got to know again: meanwhile calls wait.
+    package mutating func begins() {
+        if case .ready(let attempt, _) = state { state = .starting(attempt: attempt + 1) }
     }
 
     package mutating func becameReady(now: Instant) {

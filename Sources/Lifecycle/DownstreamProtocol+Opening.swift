@@ -42,11 +42,7 @@ extension DownstreamProtocol {
 
     mutating func initialized(_ message: Message, now: Instant) -> Action {
         guard message.kind == .result else {
-            let refusal = "it refused 'initialize': \(message.errorSummary.text)"
-            // Once before, once after this: a slow server may hold us to an era by a `server/discover` that we gave up on.
-            guard choice.allows(.stateless), discoveries < 2 else { return .unusable(refusal) }
-            self.refusal = refusal
-            return discover().map { .send([$0]) } ?? .unusable(refusal)
+            return initializeFailed("it refused 'initialize': \(message.errorSummary.text)")
         }
         let result = message.view(message.places[.result])
         guard let asked = result["protocolVersion"]?.string else {
@@ -64,6 +60,38 @@ extension DownstreamProtocol {
         phase = .listing
         let messages = [Composition.notification(.initialized)] + capabilities.listed.compactMap { beginList($0, now: now) }
         return .send(messages + becomeReadyIfListed())
+    }
+
+    mutating func initializeFailed(_ refusal: String, tryAgain: Bool = true) -> Action {
+        guard tryAgain else { return .unusable(refusal) }
+        // Once before, once after this: a slow server may hold us to an era by a `server/discover` that we gave up on.
+        guard choice.allows(.stateless), discoveries < 2 else { return .unusable(refusal) }
+        self.refusal = refusal
+        return discover().map { .send([$0]) } ?? .unusable(refusal)
+    }
+
+    /// The server has forgotten the session, or is not what it was. Requests in flight go on, on streams of their own; all else begins
+    /// anew.
+    /// - Parameter inAnyEra: it may speak another one now.
+    /// - Returns: what to send.
+    package mutating func renew(inAnyEra: Bool = false) -> [ByteBuffer] {
+        let era = inAnyEra ? (era == .stateless ? .handshake : .stateless) : era ?? .handshake
+        var messages: [ByteBuffer] = []
+        for (id, waiting) in Array(requests.entries) {
+            switch waiting {
+            case .forwarded, .task: continue
+            case .listen: messages.append(Self.cancellation(of: id, reason: "begun anew"))
+            case .initialize, .discover, .list, .own, .check: break
+            }
+            _ = requests.remove(id)
+        }
+        (listening, overtaken, honoured) = (nil, nil, nil)
+        readers = [:]
+        refusal = nil
+        discoveries = 0
+        introduction = nil
+        phase = .idle
+        return messages + (opened(capabilities, era: era == .handshake && !inAnyEra ? .only(era) : .preferring(era)).map { [$0] } ?? [])
     }
 
     mutating func discovered(_ message: Message, now: Instant) -> Action {

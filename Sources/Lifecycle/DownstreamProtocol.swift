@@ -76,6 +76,8 @@ package struct DownstreamProtocol: Sendable {
         case taskEnded(ForwardedRequest, Message)
         /// The task of this request wants to know this, by its own keys: objects with `method` and `params`.
         case taskAsks(Int, [(key: String, request: JSONView)])
+        /// Whether the server did what it was asked to do to show that it is well.
+        case checked(isHealthy: Bool)
         /// The server tells of these changes now.
         case listening(SubscriptionFilter, then: [ByteBuffer])
         /// The server stopped telling of changes: ``listen(to:)`` is to be called again after a while.
@@ -96,6 +98,8 @@ package struct DownstreamProtocol: Sendable {
         case list(FeatureKind, deadline: Instant)
         /// Something whose answer only matters if it is a refusal.
         case own(Method, deadline: Instant)
+        /// Something that is asked to see whether it is answered.
+        case check
         /// A look at the task that this request became; or the wait for its result, which has no end of its own.
         case task(of: Int, Method, deadline: Instant?)
         case forwarded(ForwardedRequest, deadline: Instant)
@@ -166,6 +170,31 @@ package struct DownstreamProtocol: Sendable {
         requests[id] = .forwarded(request, deadline: request.deadline(from: now))
     }
 
+    /// Whether an answer to the request with this id of ours is still waited for.
+    package func isInFlight(_ id: Int) -> Bool { requests[id] != nil }
+
+    /// The method of a request of ours that is in flight.
+    package func isOpening(_ id: Int) -> Bool {
+        switch requests[id] {
+        case .initialize, .discover: true
+        case .listen, .list, .own, .check, .task, .forwarded, nil: false
+        }
+    }
+
+    /// The request that is in flight under this id.
+    package func forwarded(_ id: Int) -> ForwardedRequest? {
+        if case .forwarded(let request, _) = requests[id] { request } else { nil }
+    }
+
+    /// How long a request may still wait for its answer; `nil` if only the start-up time bounds it.
+    package func timeLeft(_ id: Int, now: Instant) -> Duration? {
+        switch requests[id] {
+        case .forwarded(_, let deadline), .list(_, let deadline), .own(_, let deadline): now.duration(to: deadline)
+        case .task(_, _, let deadline): deadline.map { now.duration(to: $0) }
+        case .initialize, .discover, .listen, .check, nil: nil
+        }
+    }
+
     /// A request to subscribe to this resource was sent and is not answered.
     package func isSubscribing(to uri: String) -> Bool {
         requests.entries.contains { waiting in
@@ -223,6 +252,24 @@ package struct DownstreamProtocol: Sendable {
         requests.insert(.own(method, deadline: ownDeadline)).map { request($0, method, members) }
     }
 
+    /// - Returns: a request whose answer shows that the server is well.
+    package mutating func check(_ method: Method) -> ByteBuffer? {
+        // There is no ping in the stateless era; what every server there must answer is this (2026-07-28, server/discover).
+        let asked = method == .ping && era == .stateless ? .discover : method
+        return requests.insert(.check).map { request($0, asked) }
+    }
+
+    /// The answer to what ``check(_:)`` asked is not waited for any more.
+    /// - Returns: our id of it.
+    package mutating func endCheck() -> Int? {
+        for (id, waiting) in Array(requests.entries) {
+            guard case .check = waiting else { continue }
+            _ = requests.remove(id)
+            return id
+        }
+        return nil
+    }
+
     /// The notification that tells the server we gave up on a request of ours.
     package static func cancellation(of id: Int, reason: String) -> ByteBuffer {
         Composition.notification(
@@ -259,6 +306,31 @@ package struct DownstreamProtocol: Sendable {
             return .answer(request)
         case .list(let kind, _): return giveUp(kind, again: false, "its answer to '\(kind.listMethod.rawValue)' is \(why)", now: now)
         case .own: return .ignore(why)
+        case .check: return .checked(isHealthy: false)
+        }
+    }
+
+    /// A request was sent and will not be answered: the transport says so, for this request alone.
+    /// - Parameter why: what the server did, as in "server 'x' is down: …".
+    package mutating func requestFailed(_ id: Int, why: String, now: Instant) -> Action {
+        clock = max(clock, now)
+        switch requests.remove(id) {
+        case .forwarded(let request, _): return .answer(request)
+        case .initialize: return initializeFailed("to 'initialize' \(why)", tryAgain: discoveries == 0)
+        case .discover: return discoveryFailed("to 'server/discover' \(why)")
+        case .listen:
+            // Lost, not refused: asked again, it may well tell of changes.
+            return listenEnded(id, refusal: nil)
+        case .task(let call, let method, _):
+            guard case .forwarded(let request, _) = requests[call], let task = request.task else { return .ignore(why) }
+            // Another look may tell more; the result alone is not asked for twice.
+            guard method == .tasksResult else { return .taskGoesOn(call, pause: task.pause, then: []) }
+            _ = requests.remove(call)
+            return .answer(request)
+        case .list(let kind, _): return giveUp(kind, again: phase == .ready, why, now: now)
+        case .own(let method, _): return .ignore("'\(method.rawValue)' failed: \(why)")
+        case .check: return .checked(isHealthy: false)
+        case nil: return .ignore(why)
         }
     }
 
@@ -278,6 +350,7 @@ package struct DownstreamProtocol: Sendable {
         }
         switch waiting {
         case .forwarded(let request, _): return .answer(request)
+        case .check: return .checked(isHealthy: message.kind == .result)
         case .own(let method, _):
             guard message.kind == .error else { return .ignore("its answer to '\(method.rawValue)'") }
             return .ignore("its refusal of '\(method.rawValue)': \(message.errorSummary.text)")
@@ -340,7 +413,7 @@ package struct DownstreamProtocol: Sendable {
             switch waiting {
             case .forwarded(let request, _): requests[id] = .forwarded(request, deadline: request.deadline(from: now))
             case .list(let kind, _): requests[id] = .list(kind, deadline: now.advanced(by: Self.listTimeout))
-            case .initialize, .discover, .listen, .task, .own: break
+            case .initialize, .discover, .listen, .task, .own, .check: break
             }
         }
     }
@@ -359,7 +432,7 @@ package struct DownstreamProtocol: Sendable {
                 readers[kind]?.giveUp(again: true, now: now)
             case .own(_, let deadline) where deadline <= now: forgotten.append(id)
             case .task(_, _, let deadline?) where deadline <= now: forgotten.append(id)
-            case .forwarded, .initialize, .discover, .listen, .task, .list, .own: break
+            case .forwarded, .initialize, .discover, .listen, .task, .list, .own, .check: break
             }
         }
         for (id, _) in expired { _ = abandon(id) }
@@ -375,7 +448,7 @@ package struct DownstreamProtocol: Sendable {
             case .list(_, let deadline): phase == .ready ? deadline : nil
             case .own(_, let deadline): deadline
             case .task(_, _, let deadline): deadline
-            case .initialize, .discover, .listen: nil
+            case .initialize, .discover, .listen, .check: nil
             }
         }.min()
     }

@@ -15,28 +15,10 @@ package protocol ConnectionDelegate: Sendable {
     func outputClosed()
 }
 
-/// The connections that were sent something in this turn of the event loop. Belongs to the loop.
-package final class PendingWrites {
-    fileprivate var connections: [LineConnection] = []
-
-    package init() {}
-
-    /// Writes what has gathered, one write per connection.
-    package func flush() {
-        // By index, because a write that fails ends a connection, and its owner may send something to others, or to the same one.
-        var index = 0
-        while index < connections.count {
-            connections[index].flush()
-            index += 1
-        }
-        connections.removeAll(keepingCapacity: true)
-    }
-}
-
 /// A peer that is spoken to in lines, over a pair of pipes.
 ///
 /// Belongs to the event loop; what it is sent waits until its ``PendingWrites`` are flushed, which makes one write of it.
-package final class LineConnection {
+package final class LineConnection: ServerConnection, PendingWriter {
     /// Bytes a peer may leave untaken before ``ConnectionDelegate/writabilityChanged(_:)`` says so, and where it takes it back.
     package static let highWaterMark = 1024 * 1024
     package static let lowWaterMark = 256 * 1024
@@ -44,7 +26,6 @@ package final class LineConnection {
     private var input: (any Channel)?
     private var output: (any Channel)?
     private var writer = LineWriter()
-    /// Whether what the peer sends is taken.
     package private(set) var isReading = true
     private let pending: PendingWrites
 
@@ -76,18 +57,19 @@ package final class LineConnection {
         writer.append(splice)
     }
 
-    /// - Parameter line: a message without its line end, which holds no line break.
+    package func send(_ splice: Splice, as request: OutgoingRequest) { send(splice) }
+
     package func send(line: ByteBuffer) {
         expectFlush()
         writer.append(line: line)
     }
 
     private func expectFlush() {
-        if writer.isEmpty { pending.connections.append(self) }
+        if writer.isEmpty { pending.expect(self) }
     }
 
     /// Writes what has gathered.
-    fileprivate func flush() {
+    package func flush() {
         guard let output, !writer.isEmpty else { return }
         // Taken out while it is written: whoever hears of a failure may send something more.
         var turn = LineWriter()
@@ -106,13 +88,12 @@ package final class LineConnection {
         }
     }
 
-    /// Bytes the peer has not taken yet.
     package var backlog: Int {
         guard let output, !output.isWritable else { return writer.byteCount }
         return writer.byteCount + ((try? output.syncOptions?.getOption(.bufferedWritableBytes)) ?? 0)
     }
 
-    /// Stops or starts taking what the peer sends; meanwhile its pipe fills, and it waits.
+    /// While it is not read, the peer's pipe fills, and it waits.
     package func setReading(_ reads: Bool) {
         isReading = reads
         try? input?.syncOptions?.setOption(.autoRead, value: reads)

@@ -73,6 +73,7 @@ struct Call: AsyncParsableCommand {
             try ResultOutput(files: MediaFiles(stem: name, directory: output), isError: isError).show(result)
         }
         switch failure {
+        case .authorizationNeeded: throw ExitStatus.authorizationNeeded
         case .unavailable, .timedOut: throw ExitStatus.unreachable
         case .outcomeUnknown: throw ExitStatus.outcomeUnknown
         case nil: if isError { throw ExitStatus.tool }

@@ -26,7 +26,7 @@ struct FeatureSearch: Sendable {
         try Task.checkCancellation()
         if let entry = await entry(in: running) { return entry }
         // Whose prefix it has, and who cannot answer: that is the reason, whatever the others have.
-        if let server = await running.aggregator.status().first(where: { $0.state == .down && mayHaveIt(config.servers[$0.key]) }) {
+        if let server = await running.aggregator.status().first(where: { $0.isOut && mayHaveIt(config.servers[$0.key]) }) {
             throw Failure.down(server)
         }
         if let server = config.servers.values.first(where: { $0.isDisabled && mayHaveIt($0) }) {
@@ -76,6 +76,7 @@ extension Failure {
         let text = error["message"]?.string ?? "the server reported an error"
         let status: ExitStatus =
             switch error["data"]?[RequestFailure.metaKey]?.string.flatMap(RequestFailure.init(rawValue:)) {
+            case .authorizationNeeded: .authorizationNeeded
             case .unavailable, .timedOut: .unreachable
             case .outcomeUnknown: .outcomeUnknown
             case nil: .tool

@@ -1,7 +1,9 @@
-import AsyncHTTPClient
 import Authorization
 import ConfigFile
+import NIOCore
+import NIOPosix
 import OrderedCollections
+import Transports
 import UnixSignals
 
 /// What `login` and `logout` work with: one server behind a URL, and who can get its tokens.
@@ -10,6 +12,8 @@ struct LoginSetting {
     /// A login would not be used: the config file says by which header we are known.
     let hasOwnAuthorization: Bool
     private let store: TokenStore
+    /// Certificates that the server, and what it leads to, are reached with.
+    private let settings: HTTPClientFactory.Settings
 
     /// - Parameter key: of the config file.
     /// - Throws: ``Failure``.
@@ -29,6 +33,8 @@ struct LoginSetting {
         server = ProtectedServer(
             key: key, url: endpoint.url, clientID: endpoint.oauth?.clientID, clientSecret: endpoint.oauth?.clientSecret,
             scopes: endpoint.oauth?.scopes ?? [], callbackPort: endpoint.oauth?.callbackPort)
+        settings = HTTPClientFactory.Settings(
+            caFile: endpoint.caFile, clientCertificate: endpoint.clientCertificate, clientKey: endpoint.clientKey)
         store = TokenStore(path: try StateDirectory(ProcessSurroundings()).credentials) { text in
             Failure(status: .unexpected, code: "tokens", message: text).warn()
         }
@@ -37,13 +43,11 @@ struct LoginSetting {
     /// Lets `body` work until it is done, or a signal comes. A second signal does not wait.
     /// - Throws: ``Failure``, ``ExitStatus``.
     func run<Result: Sendable>(_ body: @escaping @Sendable (Authorizer) async throws -> Result) async throws -> Result {
-        // The one place where the client of these commands is made. It must follow no redirects.
-        var configuration = HTTPClient.Configuration(redirectConfiguration: .disallow)
-        // A refusal is told at once.
-        configuration.connectionPool.retryConnectionEstablishment = false
-        let http = HTTPClient(configuration: configuration)
+        let eventLoop = MultiThreadedEventLoopGroup(numberOfThreads: 1).next()
+        let clients = HTTPClients(settings, proxies: ProxyRules(environment: ProcessSurroundings().environment), on: eventLoop)
         let authorizer = Authorizer(
-            store: store, http: http, now: { SystemTime.seconds }, random: SystemRandomNumberGenerator())
+            store: store, client: { try await clients.client(for: $0) }, on: eventLoop, now: { SystemTime.seconds },
+            random: SystemRandomNumberGenerator())
         let signals = await UnixSignalsSequence(trapping: .sigint, .sigterm, .sighup)
         let work = Task { try await body(authorizer) }
         let watch = Task { () -> ExitStatus in
@@ -57,7 +61,7 @@ struct LoginSetting {
         }
         let outcome = await work.result
         await authorizer.settled()
-        try? await http.shutdown()
+        await clients.shutdown()
         watch.cancel()
         do {
             return try outcome.get()

@@ -24,7 +24,8 @@ struct Running {
             options: options,
             surroundings: Aggregator.Surroundings(
                 environment: surroundings.environment, workingDirectory: surroundings.workingDirectory,
-                marks: location.ancestryMark),
+                marks: location.ancestryMark, tokenFile: try? StateDirectory(surroundings).credentials,
+                wallClock: { SystemTime.seconds }),
             logger: logger,
             random: SystemRandomNumberGenerator())
     }

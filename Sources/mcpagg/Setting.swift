@@ -50,7 +50,7 @@ extension Running {
         await aggregator.settled()
         try Task.checkCancellation()
         let enabled = await aggregator.status().filter { $0.state != .disabled }
-        let down = enabled.filter { $0.state == .down }
+        let down = enabled.filter(\.isOut)
         if let first = down.first, down.count == enabled.count {
             throw down.count == 1 ? Failure.down(first) : Failure.allDown(down)
         }
@@ -61,7 +61,7 @@ extension Running {
     /// - Throws: ``Failure`` if it is down by now.
     func checkStillThere(_ server: String, after answer: Message) async throws {
         guard answer.kind == .error else { return }
-        if let status = await aggregator.status().first(where: { $0.key == server && $0.state == .down }) { throw Failure.down(status) }
+        if let status = await aggregator.status().first(where: { $0.key == server && $0.isOut }) { throw Failure.down(status) }
     }
 }
 
@@ -76,8 +76,10 @@ extension MergedList.Entry {
 
 extension Failure {
     static func down(_ server: ServerStatus) -> Failure {
-        Failure(
-            status: .unreachable, code: "serverUnreachable", message: "server '\(server.key)' is down: \(server.cause ?? "")",
+        let needsLogin = server.state == .authorizationNeeded
+        return Failure(
+            status: needsLogin ? .authorizationNeeded : .unreachable, code: needsLogin ? "authorizationNeeded" : "serverUnreachable",
+            message: "server '\(server.key)' is down: \(server.cause ?? "")",
             hint: server.hint ?? server.errorLines.last.map { "its last line on stderr: \($0)" })
     }
 

@@ -7,7 +7,9 @@ import Resilience
 struct Status: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Start every server and say how each is.",
-        discussion: "For each failure the cause and what to do about it. Ends with 0 if all are ready, else with 4.")
+        discussion:
+            "For each failure the cause and the remedy. Ends with 0 if all are ready, with 3 if only logins are missing, else with 4."
+    )
 
     @OptionGroup var global: GlobalOptions
 
@@ -28,6 +30,7 @@ struct Status: AsyncParsableCommand {
             }
             if json { showJSON(servers) } else { show(servers) }
             if servers.contains(where: { $0.state == .down }) { throw ExitStatus.unreachable }
+            if servers.contains(where: { $0.state == .authorizationNeeded }) { throw ExitStatus.authorizationNeeded }
         } catch let failure as Failure {
             throw failure.json(json)
         }
@@ -46,6 +49,7 @@ struct Status: AsyncParsableCommand {
         for server in servers {
             var text = ""
             if let cause = server.cause { text += "  cause: \(Table.oneLine(cause))\n" }
+            for problem in server.problems { text += "  problem: \(Table.oneLine(problem))\n" }
             if let hint = server.hint { text += "  hint: \(Table.oneLine(hint))\n" }
             if let noise = server.noise {
                 let lines = server.noiseLines == 1 ? "1 line" : "\(server.noiseLines) lines"
@@ -69,8 +73,22 @@ struct Status: AsyncParsableCommand {
                         if let introduction = server.introduction { entry.member("server", introduction) }
                         entry.member("tools", server.tools)
                         if let time = server.startTime { entry.member("start_ms", Int(time.clampedNanoseconds / 1_000_000)) }
+                        if let http = server.http {
+                            entry.member("transport", http.transport)
+                            entry.object("http") { figures in
+                                figures.member("session", json: http.hasSession ? "true" : "false")
+                                figures.member("sessions_opened", http.sessionsOpened)
+                                figures.member("requests_sent", http.requestsSent)
+                                figures.member("requests_in_flight", http.requestsInFlight)
+                            }
+                        }
                         if let cause = server.cause { entry.member("cause", cause) }
                         if let hint = server.hint { entry.member("hint", hint) }
+                        if !server.problems.isEmpty {
+                            entry.array("problems") { list in
+                                for problem in server.problems { list.value(problem) }
+                            }
+                        }
                         entry.array("stderr") { lines in
                             for line in server.errorLines { lines.value(line) }
                         }

@@ -159,7 +159,9 @@ struct Stage: Sendable {
     var path: String { directory + "/mcpagg/credentials.json" }
 
     func authorizer(seed: UInt64 = 1, warn: @escaping @Sendable (String) -> Void = { _ in }) -> Authorizer {
-        Authorizer(store: TokenStore(path: path, warn: warn), http: http, now: { clock.now }, random: SeededGenerator(seed: seed))
+        Authorizer(
+            store: TokenStore(path: path, warn: warn), client: { [http] _ in http }, on: http.eventLoopGroup.any(), now: { clock.now },
+            random: SeededGenerator(seed: seed))
     }
 
     /// Opens an address as a browser does: follows where it is sent.

@@ -116,7 +116,7 @@ struct ExpansionTests {
             if let command = server.command { texts += ["\(command)"] }
         }
         #expect(texts.allSatisfy { !$0.contains("s3cr3t") })
-        #expect(texts.contains("ServerConfig(b, http)"))
+        #expect(texts.contains("ServerConfig(b, url)"))
     }
 
     @Test("no problem shows what a variable holds, or the value of a header or variable")

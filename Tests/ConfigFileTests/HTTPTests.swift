@@ -43,9 +43,9 @@ struct HTTPTests {
     @Test(
         "the kind comes from 'type'",
         arguments: [
-            ("", .http), ("type: http", .http), ("type: sse", .sse), ("type: streamableHttp", .http), ("type: streamable_http", .http),
-        ] as [(String, HTTPEndpoint.Kind)])
-    func kind(type: String, expected: HTTPEndpoint.Kind) throws {
+            ("", nil), ("type: http", .http), ("type: sse", .sse), ("type: streamableHttp", .http), ("type: streamable_http", .http),
+        ] as [(String, HTTPEndpoint.Kind?)])
+    func kind(type: String, expected: HTTPEndpoint.Kind?) throws {
         #expect(try server("url: 'http://x', \(type)").http?.kind == expected)
         #expect(try server("httpUrl: 'http://x', \(type)").http?.kind == expected)
     }

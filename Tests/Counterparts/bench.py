@@ -105,20 +105,37 @@ def parsed(line: bytes) -> dict[str, Any]:
 
 
 @dataclass
+class HTTPServer:
+    """A server of the SDK behind a port (servers/over_http.py), with its own recording of what came and went."""
+
+    process: subprocess.Popen[bytes]
+    url: str
+    recording: Path
+
+    def end(self) -> None:
+        self.process.kill()
+        self.process.wait()
+        self.process.stdout.close()
+
+
+@dataclass
 class Bench:
     directory: Path
     mark: str = field(default_factory=lambda: uuid.uuid4().hex)
     servers: list[Server] = field(default_factory=list)
     hosts: list["RawHost"] = field(default_factory=list)
+    http_servers: list[HTTPServer] = field(default_factory=list)
     relayed: list[validation.Recording] = field(default_factory=list)
+    variables: dict[str, str] = field(default_factory=dict)  # of the environment, for this test
     # A test that has something invalid passed on, and looks at it itself, says no.
     is_judged: bool = True
 
     @property
     def environment(self) -> dict[str, str]:
-        # No config of the person who runs the tests may be found by chance.
+        # No config and no login of the person who runs the tests may be found by chance.
         kept = {name: value for name, value in os.environ.items() if not name.startswith("MCPAGG")}
-        return {**kept, processes.MARK: self.mark, "XDG_CONFIG_HOME": str(self.directory / "no-config"), "LC_ALL": "C.UTF-8"}
+        places = {"XDG_CONFIG_HOME": str(self.directory / "no-config"), "XDG_STATE_HOME": str(self.directory / "state")}
+        return {**kept, **places, processes.MARK: self.mark, "LC_ALL": "C.UTF-8", **self.variables}
 
     def fake(self, key: str, *flags: str, record: bool = True, **entry: Any) -> Server:
         """A fake server; further keywords are members of its config entry."""
@@ -158,6 +175,18 @@ class Bench:
         entry = {"command": places.server(generation, "mcp-server-git"), "args": ["--repository", str(repository)]}
         server = Server(key, entry)
         self.servers.append(server)
+        return server
+
+    def over_http(self, environment: int | str, variant: str, program: str = "features_sdk.py") -> HTTPServer:
+        """Starts a server of the SDK on a port of the system's choice; it listens when this returns."""
+        path = self.directory / f"{len(self.http_servers)}-{variant}"
+        command = [places.python(environment), str(Path(__file__).parent / "servers" / program), variant, str(path.with_suffix(".http"))]
+        with open(path.with_suffix(".stderr"), "wb") as stderr:
+            process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=stderr, env=self.environment)
+        port = process.stdout.readline().decode().strip()
+        assert port, path.with_suffix(".stderr").read_text()[-3000:]
+        server = HTTPServer(process, f"http://127.0.0.1:{port}/{'sse' if variant == 'sse' else 'mcp'}", path.with_suffix(".http"))
+        self.http_servers.append(server)
         return server
 
     def git_repository(self) -> Path:
@@ -212,6 +241,8 @@ class Bench:
         problems = []
         for host in self.hosts:
             host.end()
+        for http_server in self.http_servers:
+            http_server.end()
         problems += [f"survives mcpagg: {line}" for line in processes.survivors(self.mark, SURVIVAL)]
         for pid in processes.marked(self.mark):
             os.kill(pid, signal.SIGKILL)

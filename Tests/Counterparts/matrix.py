@@ -145,8 +145,8 @@ FEATURES = [
     ),
     Feature(
         "resources/read", "host", BOTH, {"e": ENVELOPE, "n": NO_ENVELOPE},
-        "A resource that does not exist is error -32002 to hosts of the handshake era and -32602 to those of 2026-07-28, whatever the "
-        "server says.",
+        "A resource that does not exist is error -32002 to hosts of the handshake era and -32602 to those of 2026-07-28, when the "
+        "eras differ; within one era it is what the server says.",
     ),
     Feature(
         "completion/complete", "host", "++++e ++++e cc++e cc++e bbnn+",

@@ -32,15 +32,16 @@ def fake() -> str:
     return executable("fake-mcp-server")
 
 
-def environment(generation: int) -> Path:
-    """The virtual environment with the Python SDK of one generation, 1 or 2."""
-    path = REPOSITORY / ".venv" / f"mcp{generation}"
+def environment(generation: int | str) -> Path:
+    """The virtual environment with the Python SDK of one generation, 1 or 2, or another one by its name."""
+    name = generation if isinstance(generation, str) else f"mcp{generation}"
+    path = REPOSITORY / ".venv" / name
     if not (path / "bin" / "python").exists():
-        raise Missing(f"{path} is missing; run: make .venv/mcp{generation}/.installed")
+        raise Missing(f"{path} is missing; run: make .venv/{name}/.installed")
     return path
 
 
-def python(generation: int) -> str:
+def python(generation: int | str) -> str:
     return str(environment(generation) / "bin" / "python")
 
 

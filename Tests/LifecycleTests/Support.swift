@@ -50,6 +50,7 @@ func told(_ action: DownstreamProtocol.Action) -> String {
     case .listening(let filter, let messages):
         "listening to \(filter.kinds.map { "\($0)" }.sorted()) \(filter.uris) send \(text(messages))"
     case .listenEnded: "listen ended"
+    case .checked(let isHealthy): isHealthy ? "healthy" : "not healthy"
     case .late: "late"
     case .unusable(let why): "unusable: \(why)"
     case .ignore: "ignore"
@@ -142,7 +143,7 @@ struct Conversation {
             .listening(_, let messages):
             for message in messages { _ = try sent(message) }
         case .answer, .progress, .log, .misaddressed, .listChanged, .ask, .withdraw, .notify, .late, .unusable, .ignore,
-            .taskEnded, .taskAsks, .taskStatus, .lateProgress, .listenEnded:
+            .taskEnded, .taskAsks, .taskStatus, .lateProgress, .listenEnded, .checked:
             break
         }
         return told(action)

@@ -11,13 +11,17 @@ enum Rules {
         let configFile: Set = ["CLibYAML", "JSONRPC", "OrderedCollections", "Resilience"]
         let featureCatalog: Set = ["Crypto", "JSONRPC", "MCPProtocol", "NIOCore", "OrderedCollections"]
         let lifecycle: Set = ["JSONRPC", "MCPProtocol", "NIOCore", "Resilience"]
-        let transports: Set = ["Dispatch", "JSONRPC", "Logging", "MCPProtocol", "NIOCore", "NIOPosix", "Subprocess", "SystemPackage"]
+        let transports: Set = [
+            "AsyncHTTPClient", "DequeModule", "Dispatch", "FoundationEssentials", "JSONRPC", "Logging", "MCPProtocol", "NIOCore",
+            "NIOHTTP1",
+            "NIOPosix", "NIOSSL", "Resilience", "Subprocess", "SystemPackage",
+        ]
         let authorization: Set = ["AsyncHTTPClient", "Crypto", "JSONRPC", "NIOCore", "NIOHTTP1", "NIOPosix"]
         let modules: Set = [
             "Authorization", "ConfigFile", "FeatureCatalog", "JSONRPC", "Lifecycle", "MCPProtocol", "Resilience", "Transports",
         ]
         let aggregation = modules.union(["Crypto", "DequeModule", "Logging", "NIOCore", "OrderedCollections"])
-        let program: Set = ["Aggregation", "ArgumentParser", "AsyncHTTPClient", "FoundationEssentials", "NIOPosix", "UnixSignals"]
+        let program: Set = ["Aggregation", "ArgumentParser", "FoundationEssentials", "NIOPosix", "UnixSignals"]
         return [
             "JSONRPC": jsonrpc, "MCPProtocol": mcpProtocol, "Resilience": resilience, "ConfigFile": configFile,
             "FeatureCatalog": featureCatalog, "Lifecycle": lifecycle, "Transports": transports, "Authorization": authorization,

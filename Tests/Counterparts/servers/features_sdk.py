@@ -2,10 +2,15 @@
 
 Only what a generation spells differently is told apart: how handlers are registered and where a request's context is. The second
 one also serves the stateless era, if its host opens with that: then it asks by requiring input, and tells of changes to listeners.
+
+Usage: features_sdk.py                       over stdio
+       features_sdk.py VARIANT RECORDING     over HTTP, see over_http.py
 """
 
 import importlib.metadata
 import json
+import sys
+from pathlib import Path
 
 import anyio
 from mcp import types
@@ -17,10 +22,11 @@ GENERATION = int(importlib.metadata.version("mcp").split(".")[0])
 
 OPEN = {"type": "object", "additionalProperties": True}
 NUMBER = {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"]}
+OTHERS = "fails refuses elicits samples roots both twice talks waits waiting waited updates changes"
 TOOLS = [
     {"name": "everything", "title": "All", "inputSchema": OPEN, "annotations": {"readOnlyHint": True}, "_meta": {"com.example/a": 1}},
     {"name": "structured", "inputSchema": {"type": "object", "$defs": {"x": {}}}, "outputSchema": NUMBER},
-    *({"name": name, "inputSchema": OPEN} for name in "fails refuses elicits samples roots both twice talks waits waited updates changes".split()),
+    *({"name": name, "inputSchema": OPEN} for name in OTHERS.split()),
 ]
 PROMPTS = [{"name": "greet", "title": "Greet", "arguments": [{"name": "who", "description": "whom", "required": True}]}, {"name": "asks"}]
 RESOURCES = [
@@ -53,7 +59,9 @@ QUESTIONS = {
 }  # fmt: skip
 LEVELS = "debug info notice warning error critical alert emergency".split()
 level = "debug"  # in the handshake era: the one last set
-cancelled = anyio.Event()
+begun, cancelled = anyio.Event(), anyio.Event()
+# Without streams nothing can go along with an answer: what belongs to a request is lost, unless it goes the way of what does not.
+HAS_STREAMS = not (len(sys.argv) > 1 and sys.argv[1].startswith("json"))
 extra: dict[str, list] = {"tools": [], "prompts": [], "resources": []}
 
 
@@ -91,7 +99,7 @@ class Asker:
     async def ask_now(self, key: str, kind: str) -> None:
         params = QUESTIONS[kind].get("params", {})
         if kind == "form":
-            answer = await self.session.elicit_form(params["message"], FORM, self.request_id)
+            answer = await self.session.elicit_form(params["message"], FORM, self.request_id if HAS_STREAMS else None)
         elif kind == "sample":
             messages = [types.SamplingMessage.model_validate(message) for message in params["messages"]]
             given = {"max_tokens": 7, "system_prompt": params["systemPrompt"], "temperature": params["temperature"]}
@@ -125,14 +133,19 @@ async def call(name: str, arguments: dict, session, request_id, token, asker: As
         # The second generation keeps to the levels of the stateless era by itself.
         for of, data, logger in (("info", "chatter", "inner"), ("warning", {"a": [1, None]}, "inner"), ("error", "without a name", None)):
             if asker.is_stateless or LEVELS.index(of) >= LEVELS.index(level):
-                await session.send_log_message(of, data, logger)
+                await session.send_log_message(of, data, logger, request_id)
         return said("talked")
     if name == "waits":
         try:
-            await session.send_progress_notification(token, 1, None, "waiting", related_request_id=str(request_id))
+            begun.set()
+            if HAS_STREAMS:
+                await session.send_progress_notification(token, 1, None, "waiting", related_request_id=str(request_id))
             await anyio.sleep_forever()
         finally:
             cancelled.set()
+    if name == "waiting":
+        await begun.wait()
+        return said("it waits")
     if name == "waited":
         await cancelled.wait()
         return said("it was cancelled")
@@ -257,13 +270,23 @@ def second_generation() -> Server:
     return Server("features", **handlers, on_subscriptions_listen=subscriptions.ListenHandler(bus), cache_hints=hints)
 
 
-async def main() -> None:
-    server = first_generation() if GENERATION == 1 else second_generation()
-    options = InitializationOptions(
-        server_name="features", server_version="1", capabilities=types.ServerCapabilities.model_validate(CAPABILITIES)
-    )
+async def over_stdio(server: Server, options: InitializationOptions) -> None:
     async with stdio_server() as (reading, writing):
         await server.run(reading, writing, options)
 
 
-anyio.run(main)
+def main() -> None:
+    server = first_generation() if GENERATION == 1 else second_generation()
+    options = InitializationOptions(
+        server_name="features", server_version="1", capabilities=types.ServerCapabilities.model_validate(CAPABILITIES)
+    )
+    if len(sys.argv) == 1:
+        anyio.run(over_stdio, server, options)
+    else:
+        import over_http
+
+        variant, recording = sys.argv[1:]
+        over_http.serve(over_http.application(server, options, variant), Path(recording))
+
+
+main()

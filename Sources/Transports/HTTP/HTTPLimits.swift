@@ -1,0 +1,34 @@
+import JSONRPC
+
+/// Everything of an HTTP connection that can grow or wait, with its bound.
+package enum HTTPLimits {
+    /// Requests sent to one server and not answered; more wait for their turn.
+    package static let requestsInFlight = 64
+    /// TCP connections to one server: besides those for requests there are some for answers, notifications and streams, or a server
+    /// that waits for an answer of ours in each of its requests would never get it.
+    package static let connections = requestsInFlight + 16
+    /// To connect, TLS handshake included.
+    package static let connectTimeout = Duration.seconds(10)
+    /// An unused connection is closed after this.
+    package static let connectionIdleTime = Duration.seconds(60)
+    /// For a notification or an answer of ours to be accepted.
+    package static let acceptanceWait = Duration.seconds(30)
+    /// For the `DELETE` that ends a session.
+    package static let goodbyeWait = Duration.seconds(1)
+    /// A stream that is still open this long after its request was answered is closed.
+    package static let lingerWait = Duration.seconds(1)
+    /// Redirects of one request.
+    package static let redirects = 3
+    /// Bytes kept of a body that tells of a failure.
+    package static let failureBody = 64 * 1024
+    /// Characters of it that are shown.
+    package static let shownBody = 160
+    /// Attempts in a row to go on with the stream of a request, of which none brought anything.
+    package static let resumptions = 8
+    /// The longest time a server may make us wait before we connect again to a stream, or repeat what it had no time for.
+    package static let longestRetry = Duration.seconds(300)
+    /// Bytes of a session id or a header of a parameter.
+    package static let headerValue = 8 * 1024
+    /// Bytes of requests that wait for their turn.
+    package static let outbox = 2 * LineFraming.defaultLimit
+}

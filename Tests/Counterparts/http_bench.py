@@ -1,0 +1,68 @@
+"""One test's world with servers behind URLs: scripted servers in the process of the test, mcpagg in front of them, and a host."""
+
+from typing import Any
+
+import http_rules as rules
+import validation
+from bench import Bench, RawHost
+from http_mcp import Behaviour, Legacy
+from http_server import HTTPServer
+from pairs import able
+
+KEY = "s"
+OLD, NEW = validation.NEWEST_HANDSHAKE, validation.STATELESS
+
+
+class Remote(HTTPServer):
+    """A scripted server, and its entry in the config file."""
+
+    # What servers that are processes have.
+    received = sent = None
+
+    def __init__(self, key: str, behaviour: Behaviour, entry: dict[str, Any]):
+        super().__init__(behaviour)
+        self.key = key
+        self.entry = {"url": f"{self.origin}{behaviour.path}", **entry}
+
+    behaviour: Behaviour
+
+    def problems(self) -> list[str]:
+        """What is wrong with the requests it got."""
+        return rules.Judge(list(self.log), isinstance(self.behaviour, Legacy)).run() + self.faults
+
+
+class Web:
+    def __init__(self, bench: Bench):
+        self.bench = bench
+        self.remotes: list[Remote] = []
+
+    def remote(self, key: str = KEY, behaviour: Behaviour | None = None, entry: dict[str, Any] | None = None, **knobs: Any) -> Remote:
+        """A server; `knobs` are for its behaviour, `entry` has further members of its config entry."""
+        remote = Remote(key, behaviour or Behaviour(**knobs), entry or {})
+        self.remotes.append(remote)
+        self.bench.servers.append(remote)
+        return remote
+
+    def legacy(self, key: str = KEY, entry: dict[str, Any] | None = None, **knobs: Any) -> Remote:
+        return self.remote(key, Legacy(**knobs), entry)
+
+    def stateless(self, key: str = KEY, entry: dict[str, Any] | None = None, **knobs: Any) -> Remote:
+        return self.remote(key, Behaviour(eras=("stateless",), **knobs), entry)
+
+    def host(self, revision: str = OLD, *arguments: str, waits: bool = True, **aggregator: Any) -> RawHost:
+        """A host that can do all that its revision has; the servers' tools are there when this returns, unless it does not wait."""
+        host = self.bench.host(self.bench.config(**aggregator), revision, arguments, **able(revision))
+        if waits:
+            host.tools()
+        return host
+
+    def close(self) -> list[str]:
+        problems = []
+        # Hosts end first: what mcpagg says at its end belongs to what is judged.
+        for host in self.bench.hosts:
+            host.end()
+        for remote in self.remotes:
+            remote.close()
+            problems += [f"{remote.key}: {problem}" for problem in remote.problems()]
+            self.bench.relayed.append(rules.recording(f"mcpagg to {remote.key}", remote.log))
+        return problems
