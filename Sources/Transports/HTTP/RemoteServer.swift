@@ -76,13 +76,13 @@ package final class RemoteServer: ServerConnection, PendingWriter {
     /// How often ``headers`` changed.
     var credentials = 0
     /// Whom ``headers`` speak for.
-    private var identity = ""
+    var identity = ""
     /// The owner is asked for other headers.
-    private var isUnauthorized = false
+    var isUnauthorized = false
 
     /// What is to be sent: requests wait for their turn, answers and notifications do not.
-    private var requests: Deque<Post> = []
-    private var others: Deque<Post> = []
+    var requests: Deque<Post> = []
+    var others: Deque<Post> = []
     /// Sent, and neither answered nor failed.
     var posts: [ObjectIdentifier: Post] = [:]
     /// What was refused for want of authorization, or of a session.
@@ -94,7 +94,7 @@ package final class RemoteServer: ServerConnection, PendingWriter {
     var isEnded = false
     /// Sessions that were lost without anything done in them.
     var lossesInARow = 0
-    private var farewells: [Farewell] = []
+    var farewells: [Farewell] = []
     private var isLingering = false
     /// Whether the outbox is to be looked through at the end of the turn.
     private var isExpectingFlush = false
@@ -112,7 +112,7 @@ package final class RemoteServer: ServerConnection, PendingWriter {
     package internal(set) var requestsSent = 0
 
     /// A session that is to be ended, and as whom.
-    private struct Farewell {
+    struct Farewell {
         var sessionID: String
         var headers: HTTPHeaders
         var revision: Revision?
@@ -315,129 +315,6 @@ package final class RemoteServer: ServerConnection, PendingWriter {
         expectEnd(of: post)
     }
 
-    // MARK: Authorization
-
-    /// From now on requests carry these headers. What was refused is sent again.
-    /// - Parameter identity: whom they speak for. A session is never used by two: with another one, it is ended and a new one is begun.
-    package func authorize(_ headers: [(name: String, value: String)], identity: String) {
-        let wasSomebodyElse = credentials > 0 && identity != self.identity
-        if wasSomebodyElse, wire == .streamable, sessionID != nil || session == .beginning || session == .announcing { forsakeSession() }
-        self.identity = identity
-        self.headers = HTTPHeaders(headers.map { ($0.name, $0.value) })
-        credentials += 1
-        isUnauthorized = false
-        sendHeld()
-        if wire == .legacy, listening == nil { listen() }
-        listening?.authorized()
-        expectFlush()
-    }
-
-    /// There is no authorization: what was refused fails.
-    package func refuse(_ failure: HTTPFailure) {
-        let refused = held
-        held = []
-        isUnauthorized = false
-        for post in refused { post.fail(failure, mayRepeat: false) }
-        listening?.refused(failure)
-        expectFlush()
-    }
-
-    /// Our ids of the requests that the server has certainly not carried out.
-    package var requestsNotCarriedOut: [Int] {
-        (Array(requests) + Array(others) + held).compactMap { $0.request?.id }
-            + posts.values.filter(\.isWaiting).compactMap { $0.request?.id }
-    }
-
-    /// What the server owes us before anything can be sent.
-    package var awaitsEndpoint: Bool { wire == .legacy && endpoint == nil && listening != nil }
-
-    /// A message was refused for want of authorization, and waits for it.
-    func hold(_ post: Post?, status: Int, challenges: [String]) {
-        if let post {
-            posts[ObjectIdentifier(post)] = nil
-            held.append(post)
-        }
-        guard !isUnauthorized else { return }
-        isUnauthorized = true
-        delegate.unauthorized(status: status, challenges: challenges)
-    }
-
-    package var hasCredentials: Bool { headers != nil }
-    package var hasSession: Bool { sessionID != nil }
-    package var isResting: Bool { session == .resting }
-
-    /// Ends the session; the next message begins another one.
-    package func rest() {
-        guard wire == .streamable, let sessionID, let headers, session == .open, posts.isEmpty else { return }
-        sayGoodbye(Farewell(sessionID: sessionID, headers: headers, revision: revision)) {}
-        self.sessionID = nil
-        session = .resting
-        listening?.stop()
-        listening = nil
-    }
-
-    /// Ends sessions that we are not in any more, once nothing is under way in them.
-    private func sayFarewells() {
-        for farewell in farewells where !posts.values.contains(where: { $0.sessionID == farewell.sessionID }) {
-            farewells.removeAll { $0.sessionID == farewell.sessionID }
-            sayGoodbye(farewell) {}
-        }
-    }
-
-    /// The session belongs to somebody we are not any more.
-    private func forsakeSession() {
-        // What began it is not to end in the new one; calls that are under way in it are.
-        for post in Array(posts.values) where post.isFirst { finish(post) }
-        others.removeAll(where: \.isFirst)
-        held.removeAll(where: \.isFirst)
-        if let sessionID, let headers {
-            farewells.append(Farewell(sessionID: sessionID, headers: headers, revision: revision))
-            sayFarewells()
-        }
-        sessionID = nil
-        session = .beginning
-        listening?.stop()
-        listening = nil
-        delegate.sessionLost()
-    }
-
-    /// Sends what was held back.
-    func sendHeld() {
-        let posts = held
-        held = []
-        for post in posts.reversed() where post.isWanted { enqueueAgain(post) }
-        expectFlush()
-    }
-
-    // MARK: Sessions
-
-    /// The server takes requests of the session now.
-    func announced() {
-        guard session == .announcing else { return }
-        session = .open
-        sendHeld()
-        if wire == .streamable { listen() }
-    }
-
-    /// The server does not know the session that something was sent in.
-    /// - Parameter post: what is to be sent again in another one.
-    func lostSession(_ lost: String, _ post: Post?) {
-        if let post, post.request != nil { held.append(post) }
-        guard lost == sessionID, session == .open || session == .announcing else {
-            if session == .open { sendHeld() }
-            return
-        }
-        lossesInARow += 1
-        guard lossesInARow <= HTTPLimits.sessionLosses else {
-            return delegate.lost(HTTPFailure(.transient, .refused, cause: "it forgets each session as soon as it has begun"))
-        }
-        sessionID = nil
-        session = .beginning
-        listening?.stop()
-        listening = nil
-        delegate.sessionLost()
-    }
-
     // MARK: Flow
 
     /// While it is not read, what the server says waits in its connections.
@@ -473,7 +350,7 @@ package final class RemoteServer: ServerConnection, PendingWriter {
     }
 
     /// Ends a session at the server.
-    private func sayGoodbye(_ farewell: Farewell, then done: @escaping () -> Void) {
+    func sayGoodbye(_ farewell: Farewell, then done: @escaping () -> Void) {
         guard wire == .streamable, var request = makeRequest(.DELETE, to: target, credentials: farewell.headers) else { return done() }
         request.headers.add(name: "Mcp-Session-Id", value: farewell.sessionID)
         if let revision = farewell.revision { request.headers.add(name: "MCP-Protocol-Version", value: revision.rawValue) }

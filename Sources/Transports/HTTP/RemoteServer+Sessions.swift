@@ -1,0 +1,130 @@
+import DequeModule
+import MCPProtocol
+import NIOCore
+import NIOHTTP1
+
+// Who we are to the server, and in which session.
+extension RemoteServer {
+    // MARK: Authorization
+
+    /// From now on requests carry these headers. What was refused is sent again.
+    /// - Parameter identity: whom they speak for. A session is never used by two: with another one, it is ended and a new one is begun.
+    package func authorize(_ headers: [(name: String, value: String)], identity: String) {
+        let wasSomebodyElse = credentials > 0 && identity != self.identity
+        if wasSomebodyElse, wire == .streamable, sessionID != nil || session == .beginning || session == .announcing { forsakeSession() }
+        self.identity = identity
+        self.headers = HTTPHeaders(headers.map { ($0.name, $0.value) })
+        credentials += 1
+        isUnauthorized = false
+        sendHeld()
+        if wire == .legacy, listening == nil { listen() }
+        listening?.authorized()
+        expectFlush()
+    }
+
+    /// There is no authorization: what was refused fails.
+    package func refuse(_ failure: HTTPFailure) {
+        let refused = held
+        held = []
+        isUnauthorized = false
+        for post in refused { post.fail(failure, mayRepeat: false) }
+        listening?.refused(failure)
+        expectFlush()
+    }
+
+    /// Our ids of the requests that the server has certainly not carried out.
+    package var requestsNotCarriedOut: [Int] {
+        (Array(requests) + Array(others) + held).compactMap { $0.request?.id }
+            + posts.values.filter(\.isWaiting).compactMap { $0.request?.id }
+    }
+
+    /// What the server owes us before anything can be sent.
+    package var awaitsEndpoint: Bool { wire == .legacy && endpoint == nil && listening != nil }
+
+    /// A message was refused for want of authorization, and waits for it.
+    func hold(_ post: Post?, status: Int, challenges: [String]) {
+        if let post {
+            posts[ObjectIdentifier(post)] = nil
+            held.append(post)
+        }
+        guard !isUnauthorized else { return }
+        isUnauthorized = true
+        delegate.unauthorized(status: status, challenges: challenges)
+    }
+
+    package var hasCredentials: Bool { headers != nil }
+    package var hasSession: Bool { sessionID != nil }
+    package var isResting: Bool { session == .resting }
+
+    /// Ends the session; the next message begins another one.
+    package func rest() {
+        guard wire == .streamable, let sessionID, let headers, session == .open, posts.isEmpty else { return }
+        sayGoodbye(Farewell(sessionID: sessionID, headers: headers, revision: revision)) {}
+        self.sessionID = nil
+        session = .resting
+        listening?.stop()
+        listening = nil
+    }
+
+    /// Ends sessions that we are not in any more, once nothing is under way in them.
+    func sayFarewells() {
+        for farewell in farewells where !posts.values.contains(where: { $0.sessionID == farewell.sessionID }) {
+            farewells.removeAll { $0.sessionID == farewell.sessionID }
+            sayGoodbye(farewell) {}
+        }
+    }
+
+    /// The session belongs to somebody we are not any more.
+    private func forsakeSession() {
+        // What began it is not to end in the new one; calls that are under way in it are.
+        for post in Array(posts.values) where post.isFirst { finish(post) }
+        others.removeAll(where: \.isFirst)
+        held.removeAll(where: \.isFirst)
+        if let sessionID, let headers {
+            farewells.append(Farewell(sessionID: sessionID, headers: headers, revision: revision))
+            sayFarewells()
+        }
+        sessionID = nil
+        session = .beginning
+        listening?.stop()
+        listening = nil
+        delegate.sessionLost()
+    }
+
+    /// Sends what was held back.
+    func sendHeld() {
+        let posts = held
+        held = []
+        for post in posts.reversed() where post.isWanted { enqueueAgain(post) }
+        expectFlush()
+    }
+
+    // MARK: Sessions
+
+    /// The server takes requests of the session now.
+    func announced() {
+        guard session == .announcing else { return }
+        session = .open
+        sendHeld()
+        if wire == .streamable { listen() }
+    }
+
+    /// The server does not know the session that something was sent in.
+    /// - Parameter post: what is to be sent again in another one.
+    func lostSession(_ lost: String, _ post: Post?) {
+        if let post, post.request != nil { held.append(post) }
+        guard lost == sessionID, session == .open || session == .announcing else {
+            if session == .open { sendHeld() }
+            return
+        }
+        lossesInARow += 1
+        guard lossesInARow <= HTTPLimits.sessionLosses else {
+            return delegate.lost(HTTPFailure(.transient, .refused, cause: "it forgets each session as soon as it has begun"))
+        }
+        sessionID = nil
+        session = .beginning
+        listening?.stop()
+        listening = nil
+        delegate.sessionLost()
+    }
+}
