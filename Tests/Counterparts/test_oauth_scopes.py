@@ -122,6 +122,21 @@ def test_what_was_missing_twice_is_asked_for_once(oauth):
     assert set(oauth.authority.authorizations[-1]["scope"].split()) == {"basic", OPEN_VAULT}
 
 
+@pytest.mark.parametrize("life", [3600.0, 20.0, 1.0])
+def test_what_is_forbidden_is_not_asked_for_again_with_every_renewal(oauth, life):
+    """Tokens that are renewed before each request are other ones each time, and give no more than the one before."""
+    oauth.authority.token_life = life
+    server = oauth.protect()
+    oauth.logged_in()
+    done = oauth.call("vault")
+    assert done.returncode == REFUSED, done.stderr
+    assert_says(done, f"mcpagg login {KEY}")
+    assert len(server.got("tools/call")) <= 2
+    assert len(oauth.authority.refreshes) <= 4
+    oauth.logged_in()
+    assert oauth.called("vault") == "gold"
+
+
 def test_an_authorization_server_that_gives_less_is_not_asked_in_circles(oauth):
     server = oauth.protect()
     oauth.logged_in()
