@@ -301,3 +301,14 @@ def test_two_hosts_have_two_sessions(web):
     first.end()
     server.wait_request(http="DELETE")
     assert second.text(f"{KEY}__echo", {"text": "3"}) == "3"
+
+
+def test_the_name_of_a_session_is_said_to_nobody(web):
+    server = web.remote()
+    host = web.host(OLD, "--log-level", "debug")
+    old = lose_session(server)
+    host.text(f"{KEY}__echo", {"text": "x"})
+    new = server.behaviour.session.id
+    host.end()
+    text = host.err.text()
+    assert old not in text and new not in text, text
