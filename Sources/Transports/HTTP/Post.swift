@@ -271,6 +271,7 @@ extension Post: ExchangeHandler {
             case .event(let event):
                 // Other names are for others; without data it is there for its id.
                 guard event.type.isEmpty || event.type == "message", event.data.readableBytes > 0 else { continue }
+                wasServed()
                 server.delegate.received(event.data, on: request?.id, status: nil, isStale: isStale)
             }
             if exchange == nil { return }
@@ -278,6 +279,9 @@ extension Post: ExchangeHandler {
         resumption.received(lastEventID: stream.lastEventID, retry: stream.retry, isEvent: false)
         if let request, !isOver, !server.delegate.isInFlight(request.id) { server.expectEnd(of: self) }
     }
+
+    /// Its session is good for something.
+    private func wasServed() { if !isFirst { server.lossesInARow = 0 } }
 
     private func tooLong(_ bytes: Int) -> HTTPFailure {
         HTTPFailure(.notMCP, .unknown, cause: "its answer is longer than the limit of \(server.messageLimit) bytes (\(bytes) so far)")
@@ -293,10 +297,11 @@ extension Post: ExchangeHandler {
         case .events: wasCut(HTTPFailure(.transient, .unknown, cause: "its stream of events ended before the answer"))
         case .whole(let status, let body):
             guard body.readableBytes > 0 else {
-                return fail(HTTPFailure(.notMCP, .unknown, cause: "it answered \(status) with nothing in it", status: status))
+                fail(HTTPFailure(.notMCP, .unknown, cause: "it answered \(status) with nothing in it", status: status))
+                break
             }
             server.posts[ObjectIdentifier(self)] = nil
-            server.lossesInARow = 0
+            wasServed()
             server.delegate.received(body, on: request?.id, status: status, isStale: isStale)
             if let request, server.delegate.isInFlight(request.id) {
                 fail(HTTPFailure(.notMCP, .unknown, cause: "it answered with something else than the answer", status: status))
