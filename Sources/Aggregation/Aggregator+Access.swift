@@ -30,8 +30,8 @@ struct RemoteAccess {
     var fetches = 0
     /// What requests carry, of a login.
     var token: AccessToken?
-    /// A request was refused while they were being fetched.
-    var wasRefusedMeanwhile = false
+    /// With what a request was refused while they were being fetched.
+    var refusal: (status: Int, challenges: [String])?
     /// A token that the server refused though it was fresh: that is final.
     var refusedToken: AccessToken?
 
@@ -101,7 +101,7 @@ extension Aggregator {
     func unauthorized(_ downstream: Downstream, status: Int, challenges: [String]) {
         guard let access = downstream.remote?.access else { return }
         guard access.fetch == nil else {
-            downstream.remote?.access.wasRefusedMeanwhile = status == 401
+            downstream.remote?.access.refusal = (status, challenges)
             return
         }
         switch access.source {
@@ -197,9 +197,9 @@ extension Aggregator {
         case .success(let token):
             if let refusal, token == nil || token == access.token { return refuse(downstream, refusal) }
             watchLogins()
-            if refusal == nil, access.wasRefusedMeanwhile {
-                downstream.remote?.access.wasRefusedMeanwhile = false
-                if token == access.token { return unauthorized(downstream, status: 401, challenges: []) }
+            if refusal == nil, let (status, challenges) = access.refusal {
+                downstream.remote?.access.refusal = nil
+                if token == access.token { return unauthorized(downstream, status: status, challenges: challenges) }
             }
             // Nobody knows it better than we do, unless something changed.
             if refusal == nil, access.fetches > 1, token == access.token { return }
