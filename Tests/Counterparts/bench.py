@@ -132,10 +132,8 @@ class Bench:
 
     @property
     def environment(self) -> dict[str, str]:
-        # No config, login or proxy of the person who runs the tests may be found by chance.
-        kept = {
-            name: value for name, value in os.environ.items() if not name.startswith("MCPAGG") and not name.lower().endswith("_proxy")
-        }
+        # No config and no login of the person who runs the tests may be found by chance.
+        kept = {name: value for name, value in os.environ.items() if not name.startswith("MCPAGG")}
         places = {"XDG_CONFIG_HOME": str(self.directory / "no-config"), "XDG_STATE_HOME": str(self.directory / "state")}
         return {**kept, **places, processes.MARK: self.mark, "LC_ALL": "C.UTF-8", **self.variables}
 

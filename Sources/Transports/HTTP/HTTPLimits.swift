@@ -13,6 +13,8 @@ package enum HTTPLimits {
     package static let connectionIdleTime = Duration.seconds(60)
     /// For a notification or an answer of ours to be accepted.
     package static let acceptanceWait = Duration.seconds(30)
+    /// For the stream of notifications to be opened; after that requests wait for it no longer.
+    package static let openingWait = Duration.seconds(1)
     /// For the `DELETE` that ends a session.
     package static let goodbyeWait = Duration.seconds(1)
     /// A stream that is still open this long after its request was answered is closed.

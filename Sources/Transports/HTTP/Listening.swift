@@ -81,6 +81,12 @@ final class Listening {
 extension Listening: ExchangeHandler {
     func received(_ head: HTTPResponseHead) {
         server.isKnown = true
+        defer {
+            if server.wire == .streamable {
+                server.opened()
+                server.delegate.readCompleted()
+            }
+        }
         guard head.status.code == 200, HeaderText.mediaType(head.headers.first(name: "Content-Type")) == "text/event-stream" else {
             refusal = (head, ByteBuffer())
             return
@@ -155,6 +161,7 @@ extension Listening: ExchangeHandler {
     }
 
     func failed(_ error: any Error, wasSent: Bool) {
+        server.opened()
         ended(HTTPFailure(error, wasSent: wasSent, isKnown: server.isKnown, route: server.route))
         server.delegate.readCompleted()
     }

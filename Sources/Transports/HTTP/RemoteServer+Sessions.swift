@@ -2,6 +2,7 @@ import DequeModule
 import MCPProtocol
 import NIOCore
 import NIOHTTP1
+import Resilience
 
 // Who we are to the server, and in which session.
 extension RemoteServer {
@@ -104,16 +105,28 @@ extension RemoteServer {
     /// The server takes requests of the session now.
     func announced() {
         guard session == .announcing else { return }
+        guard wire == .streamable else { return opened() }
+        session = .opening
+        listen()
+        // Some servers answer only when there is something to tell.
+        eventLoop.assumeIsolated().scheduleTask(in: .nanoseconds(HTTPLimits.openingWait.clampedNanoseconds)) {
+            self.opened()
+            self.flush()
+        }
+    }
+
+    /// The stream of notifications is open, or there is none.
+    func opened() {
+        guard session == .opening || session == .announcing else { return }
         session = .open
         sendHeld()
-        if wire == .streamable { listen() }
     }
 
     /// The server does not know the session that something was sent in.
     /// - Parameter post: what is to be sent again in another one.
     func lostSession(_ lost: String, _ post: Post?) {
         if let post, post.request != nil { held.append(post) }
-        guard lost == sessionID, session == .open || session == .announcing else {
+        guard lost == sessionID, session == .open || session == .announcing || session == .opening else {
             if session == .open { sendHeld() }
             return
         }

@@ -125,6 +125,8 @@ package final class RemoteServer: ServerConnection, PendingWriter {
         case beginning
         /// The server has to accept `notifications/initialized` first.
         case announcing
+        /// The stream of notifications is being opened: what changes after the first requests is not to be missed.
+        case opening
         /// It was ended; another one is begun when there is something to send.
         case resting
     }
@@ -253,7 +255,7 @@ package final class RemoteServer: ServerConnection, PendingWriter {
 
     private func mayPass(_ post: Post) -> Bool {
         switch session {
-        case .open: true
+        case .open, .opening: true
         case .beginning: post.isFirst
         case .announcing: post.notification == Method.initialized.rawValue
         case .resting: false
