@@ -158,6 +158,7 @@ let package = Package(
                 "Aggregation", "ConfigFile", "FeatureCatalog", "JSONRPC", "Lifecycle", "MCPProtocol", "Resilience", "Transports",
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOEmbedded", package: "swift-nio"),
                 .product(name: "NIOPosix", package: "swift-nio"),
             ],
             swiftSettings: settings),
