@@ -7,7 +7,7 @@ import Transports
 extension Aggregator {
     func launch(_ downstream: Downstream, _ command: Command) {
         let delegate = DownstreamDelegate(aggregator: self, downstream: downstream.id, launch: downstream.launches)
-        let process = ChildProcess.launch(
+        let process = launcher.launch(
             self.command(command), on: eventLoop, pending: pending, delegate: delegate, lineLimit: Limits.messageLength)
         process.connection.setReading(readsServers)
         downstream.child = Downstream.Child(process: process)
@@ -89,7 +89,7 @@ extension Aggregator {
         if child.exitStatus == nil {
             lose(downstream, cause: "it closed its standard \(child.isInputClosed ? "output" : "input")", hint: nil)
             beginTeardown(of: downstream)
-        } else if !child.process.connection.isReading {
+        } else if !child.connection.isReading {
             // It is we who do not read, because a host does not.
             set(.childEnd(downstream.id), after: Limits.outputWait)
         } else {

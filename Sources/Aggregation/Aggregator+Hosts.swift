@@ -12,13 +12,18 @@ package import Transports
 extension Aggregator {
     /// Serves the host on these streams. When it closes them, and its last requests are answered, the aggregator ends.
     package func connectHost(_ streams: StandardStreams) {
+        connectHost { HostPipe.open(streams, on: eventLoop, delegate: $0, finished: $1) }
+    }
+
+    /// Serves a host on a channel that leads to this delegate.
+    /// - Parameter open: makes the channel, for ``LineConnection/open(input:output:)``; calls its second argument on the event loop when
+    ///   the output has been closed and all of it was taken.
+    func connectHost(_ open: (HostDelegate, _ finished: @escaping @Sendable () -> Void) -> EventLoopFuture<any Channel>) {
         let id = nextHostID()
         let connection = LineConnection(pending: pending)
         hosts[id] = HostConnection(id: id, output: .pipe(connection), machine: HostProtocol(identity: identity))
-        HostPipe.open(streams, on: eventLoop, delegate: HostDelegate(aggregator: self, connection: id)) {
-            self.assumeIsolated { $0.hostIsGone(id) }
-        }
-        .whenComplete { result in
+        let channel = open(HostDelegate(aggregator: self, connection: id)) { self.assumeIsolated { $0.hostIsGone(id) } }
+        channel.whenComplete { result in
             self.assumeIsolated { aggregator in
                 switch result {
                 case .success(let channel): aggregator.open(id, channel)

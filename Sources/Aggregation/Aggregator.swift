@@ -7,7 +7,7 @@ package import MCPProtocol
 package import NIOCore
 import OrderedCollections
 import Resilience
-import Transports
+package import Transports
 
 /// The hosts on one side, the downstream servers on the other, and the catalog between them.
 ///
@@ -74,6 +74,7 @@ package actor Aggregator {
     let bridge: EraBridge
     let options: Options
     let surroundings: Surroundings
+    let launcher: ChildLauncher
     var logger: Logger
     var random: any RandomNumberGenerator & Sendable
     /// What the states of parked calls begin with. Another one in each process: an mcpagg behind this one has states, too.
@@ -201,7 +202,7 @@ package actor Aggregator {
 
     package init(
         on eventLoop: any EventLoop, identity: Implementation, options: Options = Options(), surroundings: Surroundings,
-        logger: Logger, random: any RandomNumberGenerator & Sendable
+        logger: Logger, random: any RandomNumberGenerator & Sendable, launcher: ChildLauncher = .processes
     ) {
         self.eventLoop = eventLoop
         self.identity = identity
@@ -209,6 +210,7 @@ package actor Aggregator {
         self.options = options
         clientCapabilities = options.clientCapabilities
         self.surroundings = surroundings
+        self.launcher = launcher
         self.logger = logger
         var random = random
         statePrefix = "mcpagg-\(String(random.next(), radix: 36))-"

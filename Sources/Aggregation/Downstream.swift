@@ -20,7 +20,7 @@ final class Downstream {
     /// The same for a server behind a URL.
     var remote: Remote?
     /// What it is sent goes here; `nil` between two launches.
-    var connection: (any ServerConnection)? { child?.process.connection ?? remote?.server }
+    var connection: (any ServerConnection)? { child?.connection ?? remote?.server }
     /// The connection is of no use any more: that has been dealt with, calls are answered, and a restart is planned.
     var isLost = false
     var isConnected: Bool { connection != nil && !isLost }
@@ -98,11 +98,18 @@ final class Downstream {
 
     /// A child process and how far its end has come.
     struct Child {
-        var process: ChildProcess
+        let process: any LaunchedChild
+        /// Of the process; kept beside it because every message goes there.
+        let connection: LineConnection
         var teardown: Teardown?
         var exitStatus: ExitStatus?
         var isInputClosed = false
         var isErrorOutputClosed = false
+
+        init(process: any LaunchedChild) {
+            self.process = process
+            connection = process.connection
+        }
 
         /// Its last words, on either pipe, have been read.
         var isOver: Bool { exitStatus != nil && isInputClosed && isErrorOutputClosed }
