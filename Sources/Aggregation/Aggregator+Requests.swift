@@ -92,7 +92,7 @@ extension Aggregator {
             envelope: era == .stateless ? host.envelope(for: request, withTasks: forwarded.runsAsTask) : nil, input: input,
             runsAsTask: forwarded.runsAsTask, keepsTask: wantsTask)
         if let remote = downstream.remote {
-            remote.server.send(splice, as: outgoing(message, id: id, name: nameJSON, to: remote, era: era))
+            connection.send(splice, as: outgoing(message, id: id, name: nameJSON, to: remote, era: era))
         } else {
             connection.send(splice)
         }
