@@ -66,6 +66,7 @@ extension Aggregator {
             progressToken: message.isToken(token) ? message.text(token) : nil,
             idleTimeout: downstream.config.timeout,
             latest: downstream.config.maxTimeout.map { now.advanced(by: $0) })
+        forwarded.serverEra = era
         // One that asked for a task itself follows it itself.
         let wantsTask = message.places[.task].isPresent && host.knowsTasks(request)
         if wantsTask, downstream.machine.introduction?.capabilities.tasks != true || era == .stateless {
@@ -193,7 +194,7 @@ extension Aggregator {
 
     func forwardAnswer(_ message: Message, of downstream: Downstream, to forwarded: ForwardedRequest) {
         guard let host = hosts[forwarded.request.connection] else { return }
-        let era = downstream.machine.era ?? .handshake
+        let era = forwarded.serverEra
         if era == .stateless, forwarded.request.era == .handshake, message.kind == .result, message.places[.resultType].isPresent {
             if forwarded.purpose == .read { host.reads[forwarded.request.id] = nil }
             switch message.string(message.places[.resultType]) {

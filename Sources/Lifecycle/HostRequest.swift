@@ -71,6 +71,8 @@ package struct ForwardedRequest: Sendable {
     package var followedTask: String?
     /// The task that it became.
     package var task: TaskRun?
+    /// What the server spoke when it was sent. It may be got to know anew meanwhile, and the answer is in these terms all the same.
+    package var serverEra = Revision.Era.handshake
 
     package init(request: HostRequest, purpose: Purpose, progressToken: String?, idleTimeout: Duration, latest: Instant?) {
         self.request = request
