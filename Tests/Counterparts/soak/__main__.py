@@ -37,7 +37,6 @@ def main() -> None:
     if not arguments.mcpagg.is_file():
         parser.error(f"{arguments.mcpagg} is not built; run: make release")
     executable = arguments.mcpagg.resolve()
-    os.environ["MCPAGG_TEST_BIN"] = str(executable.parent)
     # No proxy of the person who runs this may stand between its programs.
     for name in [name for name in os.environ if name.lower().endswith("_proxy")]:
         del os.environ[name]
