@@ -71,7 +71,7 @@ class Host:
     # Out
 
     def send(self, message: Message | bytes) -> None:
-        line = message if isinstance(message, bytes) else json.dumps(message, separators=(",", ":")).encode()
+        line = message if isinstance(message, bytes) else encoded(message)
         waits = bool(self.unsent)
         self.unsent += line + b"\n"
         if not waits:
@@ -88,8 +88,10 @@ class Host:
             self.unsent.clear()
             self.problem("mcpagg reads no more")
 
-    def post(self, method: str, params: Message | None, answered: Callable[[Message], None], progress: bool = False) -> int | str:
-        """Sends a request; `answered` is called with its one answer. Returns its id."""
+    def prepared(
+        self, method: str, params: Message | None, answered: Callable[[Message], None], progress: bool = False
+    ) -> tuple[int | str, bytes]:
+        """A request, to be sent at once; `answered` is called with its one answer. Returns its id and its line."""
         self.count += 1
         # Both kinds of ids, and never the same text for two.
         id = self.count if self.count % 2 else f"h{self.count}"
@@ -100,7 +102,12 @@ class Host:
                 self.tokens.add(id)
             params = {**(params or {}), "_meta": meta}
         self.open[id] = answered
-        self.send({"jsonrpc": "2.0", "id": id, "method": method, **({} if params is None else {"params": params})})
+        return id, encoded({"jsonrpc": "2.0", "id": id, "method": method, **({} if params is None else {"params": params})})
+
+    def post(self, method: str, params: Message | None, answered: Callable[[Message], None], progress: bool = False) -> int | str:
+        """Sends a request; returns its id."""
+        id, line = self.prepared(method, params, answered, progress)
+        self.send(line)
         return id
 
     async def ask(self, method: str, params: Message | None = None, timeout: float = PATIENCE, progress: bool = False) -> Message:
@@ -245,6 +252,10 @@ class Host:
 
     def last_words(self, count: int = 10) -> str:
         return "\n".join(self.log.read_text(errors="replace").splitlines()[-count:])
+
+
+def encoded(message: Message) -> bytes:
+    return json.dumps(message, separators=(",", ":")).encode()
 
 
 def text(answer: Message) -> str | None:

@@ -168,3 +168,13 @@ def descriptors(pid: int) -> dict[str, int]:
 
 def config_text(servers: dict[str, Any], **aggregator: Any) -> str:
     return json.dumps({"mcpServers": servers, **({"aggregator": aggregator} if aggregator else {})}, indent=2) + "\n"
+
+
+def reset_peak_memory(pid: int) -> None:
+    Path(f"/proc/{pid}/clear_refs").write_text("5")
+
+
+def peak_memory(pid: int) -> int:
+    """The most resident memory since the reset, in bytes."""
+    with open(f"/proc/{pid}/status") as file:
+        return next(int(line.split()[1]) * 1024 for line in file if line.startswith("VmHWM:"))
