@@ -38,6 +38,7 @@ extension Aggregator {
         downstream.startTime = nil
         downstream.errorOutput = ErrorOutputRing()
         downstream.noise = Downstream.Noise()
+        downstream.isKnownToChatter = false
         downstream.machine = DownstreamProtocol(identity: identity, level: wantedLevel)
         switch downstream.config.endpoint {
         case .command(let command): launch(downstream, command)
@@ -146,8 +147,12 @@ extension Aggregator {
             forwardAnswer(message, of: downstream, to: forwarded)
             if downstream.questions.isEmpty == false { withdrawOrphanedQuestions(of: downstream) }
             retireIfIdle(downstream)
-        case .progress(let forwarded, let token): forwardProgress(message, to: forwarded, token: token)
-        case .log: forwardLog(message, of: downstream)
+        case .progress(let forwarded, let token):
+            guard downstream.progress.take(now: now) else { return tooMuchChatter(of: downstream, "reports of progress") }
+            forwardProgress(message, to: forwarded, token: token)
+        case .log:
+            guard downstream.logs.take(now: now) else { return tooMuchChatter(of: downstream, "log messages") }
+            forwardLog(message, of: downstream)
         case .taskEnded(let forwarded, let answer):
             forwardAnswer(answer, of: downstream, to: forwarded)
             forgetQuestionsOfEndedTasks(at: downstream)
@@ -215,10 +220,10 @@ extension Aggregator {
     private func unreadable(_ error: MessageError, text: ByteBuffer?, from downstream: Downstream, on request: Int? = nil) {
         if downstream.remote != nil, unreadableBody(error, text, from: downstream, on: request) { return }
         downstream.noise.lines += 1
-        // Secrets go before it is cut: of a part nobody could tell that it is one.
-        let line = text.map { String(decoding: $0.readableBytesView.prefix(Limits.noiseLooked), as: UTF8.self) } ?? "\(error)"
-        let shown = String(redact(line).oneLine.prefix(Limits.shownNoise))
         if downstream.noise.first == nil {
+            // Secrets go before it is cut: of a part nobody could tell that it is one.
+            let line = text.map { String(decoding: $0.readableBytesView.prefix(Limits.noiseLooked), as: UTF8.self) } ?? "\(error)"
+            let shown = String(redact(line).oneLine.prefix(Limits.shownNoise))
             downstream.noise.first = shown
             report(.warning, "server '\(downstream.key)' writes lines on stdout that are no MCP messages; the first is: \(shown)")
         } else {
@@ -234,6 +239,12 @@ extension Aggregator {
             before you repeat it.
             """)
         retireIfIdle(downstream)
+    }
+
+    private func tooMuchChatter(of downstream: Downstream, _ what: String) {
+        guard !downstream.isKnownToChatter else { return }
+        downstream.isKnownToChatter = true
+        report(.warning, "server '\(downstream.key)' sends more than \(Limits.chatter) \(what) a second; what is beyond that is dropped")
     }
 
     private func forwardLog(_ message: Message, of downstream: Downstream) {

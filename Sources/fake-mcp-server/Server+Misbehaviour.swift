@@ -73,7 +73,7 @@ extension Server {
     /// Does what is due by now. What nobody takes is left out: it is the reader's pace then.
     private func keepUp() {
         guard var now = misbehaviour, now.perSecond > 0 else { return }
-        let due = Int(Double(Descriptor.now() - now.begin) / 1e9 * Double(now.perSecond))
+        let due = 1 + Int(Double(Descriptor.now() - now.begin) / 1e9 * Double(now.perSecond))
         for number in now.due..<max(now.due, due) where output.waitingBytes < Misbehaviour.backlog {
             if misbehaveOnce(now, number) { now.done += 1 }
         }
