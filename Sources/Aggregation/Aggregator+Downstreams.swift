@@ -296,6 +296,9 @@ extension Aggregator {
     func expectRelist(of downstream: Downstream) {
         // Whatever was due before: one list that changes all the time does not hold up the others.
         guard let due = downstream.machine.relistDue else { return }
+        // A server may say so with every message; the timer that is set already will do.
+        if timers[.relist(downstream.id)] != nil, downstream.relistDue == due { return }
+        downstream.relistDue = due
         set(.relist(downstream.id), after: max(.zero, now.duration(to: due)))
     }
 

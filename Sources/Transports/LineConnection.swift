@@ -24,7 +24,7 @@ package final class LineConnection: ServerConnection, PendingWriter {
     package static let lowWaterMark = 256 * 1024
 
     /// Lines that are handed over before others have their turn: about what one wakeup of a peer costs.
-    package static let linesPerTurn = 64
+    package static let linesPerTurn = 32
 
     private var input: (any Channel)?
     private var output: (any Channel)?

@@ -51,11 +51,12 @@ class Host:
         self.problems: list[str] = []
         self.problem_count = 0
         self.seen: Counter[str] = Counter()  # notifications and questions, by method
-        self.answers = 0
+        self.answers = self.questions = 0
         # Called with the method and params of each notification, and asked for the result of each question.
         self.notified: Callable[[str, Message], None] = lambda method, params: None
         self.asked: Callable[[str, Message], Message] = lambda method, params: QUESTIONS[method]
         self._drained: asyncio.Future[None] | None = None
+        self.thinks: Callable[[], float] = lambda: 0.0  # seconds until a question is answered
         self.ended = self.loop.create_future()
         self.set_reading(True)
 
@@ -127,6 +128,7 @@ class Host:
     def with_input(self, params: Message, result: Message) -> Message:
         """The params of the same request once more, with what it wanted first."""
         requests = (result.get("inputRequests") or {}).items()
+        self.questions += len(requests)
         again = {**params, "inputResponses": {key: self.asked(each["method"], each.get("params") or {}) for key, each in requests}}
         return again | ({"requestState": result["requestState"]} if "requestState" in result else {})
 
@@ -211,7 +213,9 @@ class Host:
         method, params = message["method"], message.get("params") or {}
         self.seen[method] += 1
         if "id" in message:
-            self.send({"jsonrpc": "2.0", "id": message["id"], "result": self.asked(method, params)})
+            self.questions += 1
+            answer = {"jsonrpc": "2.0", "id": message["id"], "result": self.asked(method, params)}
+            self.loop.call_later(self.thinks(), self.send, answer)
             return
         token = params.get("progressToken")
         if method == "notifications/progress" and token not in self.tokens and token not in self.cancelled:

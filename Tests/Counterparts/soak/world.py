@@ -24,7 +24,7 @@ class World:
     """Use it as a context; at its end nothing that it started is left, or that is a problem."""
 
     def __init__(self, executable: Path):
-        self.executable = executable
+        self.executable = executable.resolve()
         self.mark = uuid.uuid4().hex
         self.hosts: list[Host] = []
         self.remotes: list[Remote] = []
@@ -75,15 +75,28 @@ class World:
         """The processes of fake servers below a host's mcpagg, or of the one with this name."""
         return [
             pid
-            for pid in children(host.pid)
-            if (arguments := command_line(pid)) and "--name" in arguments and (name is None or arguments[arguments.index("--name") + 1] == name)
+            for pid, state in descendants(host.pid).items()
+            if state != "Z"
+            and "--name" in (arguments := command_line(pid))
+            and (name is None or arguments[arguments.index("--name") + 1] == name)
         ]
 
-    async def end(self, host: Host) -> None:
-        """Ends a host; notes what was wrong with it, and who is still there."""
-        code = await host.end()
-        if code:
-            self.problems.append(f"mcpagg ended with {code}: {host.last_words()}")
+    def used_seconds(self) -> float:
+        """Of processor time: by us and all below us, those that have ended included as far as their parents know."""
+        ticks = 0
+        for pid in [os.getpid(), *descendants(os.getpid())]:
+            try:
+                fields = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()
+            except (FileNotFoundError, ProcessLookupError):
+                continue
+            ticks += sum(int(field) for field in fields[11:15])
+        return ticks / os.sysconf("SC_CLK_TCK")
+
+    async def end(self, *hosts: Host) -> None:
+        """Ends the hosts that there are; notes what was wrong with that, and who is still there."""
+        for host in hosts:
+            if code := await host.end():
+                self.problems.append(f"mcpagg ended with {code}: {host.last_words()}")
         left = await asyncio.to_thread(processes.survivors, self.mark, SURVIVAL)
         self.problems += [f"survives mcpagg: {each}" for each in left]
 
@@ -124,13 +137,12 @@ class Working(Behaviour):
             go_on(exchange)
 
 
-def children(pid: int) -> list[int]:
-    """The living children of a process; whatever they have become since, zombies are not among them."""
-    return [child for child, (parent, state) in tree().items() if parent == pid and state != "Z"]
-
-
-def zombies(pid: int) -> list[int]:
-    return [child for child, (parent, state) in tree().items() if parent == pid and state == "Z"]
+def descendants(pid: int) -> dict[int, str]:
+    """The processes below a process, zombies included, with their states. Servers need not be its own children."""
+    below, every = {pid}, tree()
+    while more := {child for child, (parent, _) in every.items() if parent in below} - below:
+        below |= more
+    return {child: every[child][1] for child in below - {pid}}
 
 
 def tree() -> dict[int, tuple[int, str]]:
@@ -178,3 +190,10 @@ def peak_memory(pid: int) -> int:
     """The most resident memory since the reset, in bytes."""
     with open(f"/proc/{pid}/status") as file:
         return next(int(line.split()[1]) * 1024 for line in file if line.startswith("VmHWM:"))
+
+
+def busy_seconds() -> float:
+    """Of processor time, of the whole machine."""
+    with open("/proc/stat") as file:
+        user, nice, system, _, _, irq, softirq, steal = (int(field) for field in file.readline().split()[1:9])
+    return (user + nice + system + irq + softirq + steal) / os.sysconf("SC_CLK_TCK")
