@@ -200,15 +200,27 @@ extension Aggregator {
     private func forgetSession(of host: HostConnection) {
         // First, or what is given up would be taken for an answer of its batch.
         host.batches = [:]
-        for (id, waiting) in host.waiting where !host.stateless.contains(id) { giveUp(id, waiting, host: host, notice: nil) }
+        giveUpAll(of: host) { !host.stateless.contains($0) }
         host.listedRevisions = [:]
         forgetQuestions(to: host)
         endSubscriptions(of: host)
     }
 
+    private func giveUpAll(of host: HostConnection, where isMeant: (RequestID) -> Bool) {
+        // First what was not sent: the end of another would make room for it.
+        let ids = host.waiting.keys.filter(isMeant)
+        for isSent in [false, true] {
+            for id in ids {
+                guard let waiting = host.waiting[id] else { continue }
+                if case .sent = waiting, !isSent { continue }
+                giveUp(id, waiting, host: host, notice: nil)
+            }
+        }
+    }
+
     private func forgetEverything(of host: HostConnection) {
         forgetSession(of: host)
-        for (id, waiting) in host.waiting { giveUp(id, waiting, host: host, notice: nil) }
+        giveUpAll(of: host) { _ in true }
         host.waiting = [:]
         endParkings(of: host, waitingToo: true, reason: "the host is gone")
     }

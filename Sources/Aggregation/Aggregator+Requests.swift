@@ -166,6 +166,7 @@ extension Aggregator {
         history: CallHistory? = nil, of downstream: Downstream? = nil
     ) {
         guard let host = hosts[request.connection] else { return }
+        let history = history ?? host.histories[request.id]
         var (kind, text) = (kind, text)
         // It may have been carried out all the same, before it was to be sent again.
         if let history, let sent = history.lastSent, kind == .unavailable {

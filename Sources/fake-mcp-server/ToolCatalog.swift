@@ -132,6 +132,10 @@ struct ToolCatalog {
             properties: #""bytes":{"type":"integer"}"#, required: ["bytes"]),
         Definition("change_tools", "Adds a tool and tells the client."),
         Definition("grandchild", "Starts a child of the server that sleeps; returns its process id."),
+        Definition(
+            "misbehave", "Does so for so many milliseconds, and says then how often: \(Misbehaviour.Kind.list).", [.readOnly],
+            properties: #""kind":{"type":"string"},"ms":{"type":"integer"},"perSecond":{"type":"integer"},"bytes":{"type":"integer"}"#,
+            required: ["kind", "ms"]),
         Definition("environment", "Returns the environment variables and the working directory of the server.", [.readOnly]),
     ]
 
