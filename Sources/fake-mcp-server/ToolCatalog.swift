@@ -132,10 +132,6 @@ struct ToolCatalog {
             properties: #""bytes":{"type":"integer"}"#, required: ["bytes"]),
         Definition("change_tools", "Adds a tool and tells the client."),
         Definition("grandchild", "Starts a child of the server that sleeps; returns its process id."),
-        Definition(
-            "misbehave", "Does so for so many milliseconds, and says then how often: \(Misbehaviour.Kind.list).", [.readOnly],
-            properties: #""kind":{"type":"string"},"ms":{"type":"integer"},"perSecond":{"type":"integer"},"bytes":{"type":"integer"}"#,
-            required: ["kind", "ms"]),
         Definition("environment", "Returns the environment variables and the working directory of the server.", [.readOnly]),
     ]
 
@@ -189,6 +185,16 @@ struct ToolCatalog {
                 Definition(
                     "log_at", "Sends a log message if the client asked for its level.", [.readOnly],
                     properties: #""level":{"type":"string"},"text":{"type":"string"}"#),
+            ]
+        ),
+        (
+            .misbehaving,
+            [
+                Definition(
+                    "misbehave", "Does so for so many milliseconds, and says then how often: \(Misbehaviour.Kind.list).", [.readOnly],
+                    properties:
+                        #""kind":{"type":"string"},"ms":{"type":"integer"},"perSecond":{"type":"integer"},"bytes":{"type":"integer"}"#,
+                    required: ["kind", "ms"])
             ]
         ),
         (

@@ -24,7 +24,7 @@ SECONDS = 1800.0
 WARM_UP = 60.0  # after which memory must not grow any more
 GROWTH = 5.0  # MB
 REST_EVERY = 20.0  # seconds
-STEPS_PER_SECOND = 120  # of each host
+STEPS_PER_SECOND = 300  # of each host
 FAULT_EVERY, SAVE_EVERY = 2.5, 3.0  # seconds
 # Open requests of one host. Hanging calls gather until they time out.
 MOST_OPEN = 200
@@ -177,7 +177,7 @@ class Mixture:
         self.saves = self.faults = self.rests = 0
 
     def base(self) -> dict[str, Any]:
-        entries = {name: self.world.fake(name, *flags, "--features", "all", **LIMITS) for name, flags in CHILDREN.items()}
+        entries = {name: self.world.fake(name, *flags, "--features", "all,misbehaving", **LIMITS) for name, flags in CHILDREN.items()}
         return entries | {key: {**site.entry, **LIMITS} for key, site in self.sites.items()}
 
     # Faults

@@ -78,7 +78,7 @@ class Neighbourhood:
         self.chance = random.Random(f"neighbours {seed}")
         self.path = world.directory / "mcp.json"
         servers = {name: world.fake(name) for name in GOOD[:2]}
-        servers |= {"bad": world.fake("bad", nice=NICE), GOOD[2]: world.fake(GOOD[2])}
+        servers |= {"bad": world.fake("bad", "--features", "tools,logging,misbehaving", nice=NICE), GOOD[2]: world.fake(GOOD[2])}
         self.path.write_text(config_text(servers))
         self.failed: list[str] = []
         self.number = 0
