@@ -59,6 +59,6 @@ extension Aggregator {
         guard ending != nil else { return }
         for timer in timers.keys { cancel(timer) }
         resumeSettledWaiters()
-        endedPromise.succeed()
+        childGuard.end().whenComplete { [endedPromise] _ in endedPromise.succeed() }
     }
 }

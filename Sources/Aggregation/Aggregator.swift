@@ -7,7 +7,7 @@ package import MCPProtocol
 package import NIOCore
 import OrderedCollections
 import Resilience
-import Transports
+package import Transports
 
 /// The hosts on one side, the downstream servers on the other, and the catalog between them.
 ///
@@ -113,6 +113,14 @@ package actor Aggregator {
     var settledWaiters: [CheckedContinuation<Void, Never>] = []
 
     let pending = PendingWrites()
+    /// What outlives us, to end all that was launched.
+    lazy var childGuard = Guard(guardProcess, on: eventLoop) { [weak self] in
+        self?.assumeIsolated {
+            $0.guardWasKilled()
+            $0.flush()
+        }
+    }
+    private let guardProcess: GuardProcess?
     /// What hosts can do for servers; `nil` until the first one said so, and no handshake begins before that.
     var clientCapabilities: ClientCapabilities?
     /// The era of the first host's first message: servers that speak both are spoken to in this one.
@@ -195,9 +203,10 @@ package actor Aggregator {
         case end
     }
 
+    /// - Parameter guardProcess: one that nobody else uses; without it the first launch forks one.
     package init(
         on eventLoop: any EventLoop, identity: Implementation, options: Options = Options(), surroundings: Surroundings,
-        logger: Logger, random: any RandomNumberGenerator & Sendable
+        guardProcess: GuardProcess? = nil, logger: Logger, random: any RandomNumberGenerator & Sendable
     ) {
         self.eventLoop = eventLoop
         self.identity = identity
@@ -205,6 +214,7 @@ package actor Aggregator {
         self.options = options
         clientCapabilities = options.clientCapabilities
         self.surroundings = surroundings
+        self.guardProcess = guardProcess
         self.logger = logger
         var random = random
         statePrefix = "mcpagg-\(String(random.next(), radix: 36))-"

@@ -1,5 +1,6 @@
 import ArgumentParser
 import FeatureCatalog
+import Transports
 
 #if canImport(Glibc)
 import Glibc
@@ -34,6 +35,10 @@ struct Mcpagg: AsyncParsableCommand {
         end(with: await run(CommandLine.arguments))
     }
 
+    private static func launchesServers(_ command: any ParsableCommand) -> Bool {
+        !(command is Check || command is Login || command is Logout)
+    }
+
     private static func run(_ arguments: [String]) async -> ExitStatus {
         do {
             try GlobalOptions.refuseUnknownCommand(in: GlobalOptions.moved(arguments))
@@ -43,11 +48,14 @@ struct Mcpagg: AsyncParsableCommand {
                 StandardOutput.write(helpMessage() + "\n\nTo try it here: mcpagg list-tools\n")
                 return .success
             }
-            if var command = command as? any AsyncParsableCommand {
-                try await command.run()
-            } else {
+            guard var command = command as? any AsyncParsableCommand else {
                 try command.run()
+                return .success
             }
+            // Before there are threads, and before there is memory of which it would keep a copy. If it cannot be had, the first launch
+            // tries again, and says why.
+            let guardProcess = launchesServers(command) ? try? GuardProcess.fork() : nil
+            try await Running.$guardProcess.withValue(guardProcess) { try await command.run() }
             return .success
         } catch let failure as Failure {
             failure.tell()

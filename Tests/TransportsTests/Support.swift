@@ -86,7 +86,8 @@ struct LaunchedChild {
         try await eventLoop.submit {
             let writes = PendingWrites()
             let launched = ChildProcess.launch(
-                command, on: eventLoop, pending: writes, delegate: Recorder(child: child, events: continuation))
+                command, guardedBy: Guard(on: eventLoop) {}, on: eventLoop, pending: writes,
+                delegate: Recorder(child: child, events: continuation))
             child.value = launched
             pending.value = writes
             prepare(launched)
@@ -152,15 +153,9 @@ private struct Recorder: ChildDelegate {
     let child: NIOLoopBoundBox<ChildProcess?>
     let events: AsyncStream<LaunchedChild.Event>.Continuation
 
-    func launched(processID: Int) {
-        child.value?.didLaunch(processID: processID)
-        events.yield(.launched(processID))
-    }
+    func launched(processID: Int) { events.yield(.launched(processID)) }
     func launchFailed(_ failure: LaunchFailure) { events.yield(.failed(failure)) }
-    func exited(_ status: ExitStatus) {
-        child.value?.didExit()
-        events.yield(.exited(status))
-    }
+    func exited(_ status: ExitStatus) { events.yield(.exited(status)) }
     func wroteToStandardError(_ bytes: ByteBuffer) { events.yield(.errorOutput(String(buffer: bytes))) }
     func received(_ line: LineFraming.Line) {
         switch line {
