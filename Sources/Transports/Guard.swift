@@ -17,6 +17,9 @@ package final class Guard {
     /// How long it is waited for at the end. With nothing left to be ended it takes a millisecond or two.
     package static let endWait = TimeAmount.seconds(1)
 
+    /// `nil` before the first launch, and after the process was killed.
+    package var processID: Int? { process.map { Int($0.processID) } }
+
     private let eventLoop: any EventLoop
     private var process: GuardProcess?
     /// Succeeds when the present process has ended.

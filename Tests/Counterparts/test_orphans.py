@@ -126,18 +126,24 @@ def test_kills_at_random_moments_leave_nothing(bench):
     assert result["survivors"] == 0 and result["processes_before"] > 100, result
 
 
-def test_a_host_sees_the_end_of_the_output_at_once_when_mcpagg_is_killed(bench, offspring):
-    """Although somebody who outlives mcpagg is still busy: the deaf have time until SIGKILL."""
+def test_a_host_sees_the_end_of_the_output_although_others_outlive_mcpagg(bench, offspring):
     offspring.server("deaf daemon")
-    bench.fake("alpha", record=False)
     host = bench.host(bench.config())
-    assert "alpha__echo" in host.tools_when(lambda names: "odd__echo" in names)
+    host.tools_when(lambda names: "odd__echo" in names)
+    guard = guard_of(host)
+    ours = [guard, *children(guard)]
+    # Held fast, so that they certainly outlive it.
+    for pid in ours:
+        os.kill(pid, signal.SIGSTOP)
     host.process.kill()
-    killed = time.monotonic()
-    while not host.out.ended:
-        assert time.monotonic() - killed < 0.35, "somebody holds our output"
+    for log in (host.out, host.err):
+        deadline = time.monotonic() + tools.PATIENCE
+        while not log.ended:
+            assert time.monotonic() < deadline, f"somebody holds {log.name}"
     host.process.wait()
-    assert offspring.living(), "or nothing is shown by this"
+    assert set(ours) <= set(offspring.living())
+    for pid in ours:
+        os.kill(pid, signal.SIGCONT)
     offspring.wait()
 
 
@@ -258,6 +264,19 @@ def test_a_server_whose_keeper_is_killed_is_ended_and_started_again(bench, offsp
         assert time.monotonic() < deadline
     assert host.text("alpha__echo", {"text": "beside it"}) == "beside it"
     assert set(before) - set(lost) - {keeper} <= set(offspring.living())
+
+
+def test_servers_end_even_if_all_who_watch_over_them_are_killed_with_mcpagg(bench, offspring):
+    """Of what they started nothing is claimed then."""
+    offspring.server("stubborn")
+    host = bench.host(bench.config())
+    host.tools_when(lambda names: "odd__echo" in names)
+    guard = guard_of(host)
+    (keeper,) = children(guard)
+    (server,) = children(keeper)
+    for pid in (guard, keeper, host.process.pid):
+        os.kill(pid, signal.SIGKILL)
+    assert processes.wait_for_end(server, kill_schedule.LIMIT)
 
 
 def test_launches_and_crashes_leave_neither_zombies_nor_descriptors(bench, offspring):
