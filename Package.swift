@@ -20,14 +20,10 @@ let package = Package(
     dependencies: [
         // Pipes and the one event loop everything runs on.
         .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
-        // Launches children: descriptors closed, signals reset, own process group, exit observed without SIGCHLD.
-        .package(url: "https://github.com/swiftlang/swift-subprocess", from: "1.0.2", traits: []),
         // HTTP: pooled connections, TLS, proxies.
         .package(url: "https://github.com/swift-server/async-http-client", from: "1.37.0"),
         // What the certificates of an HTTP server are checked against.
         .package(url: "https://github.com/apple/swift-nio-ssl", from: "2.37.6"),
-        // Paths and descriptors in the form swift-subprocess takes them.
-        .package(url: "https://github.com/apple/swift-system", from: "1.8.1"),
         // Commands, options, help and completion scripts.
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
         // The logging front end that the packages above share.
@@ -100,17 +96,18 @@ let package = Package(
             dependencies: ["JSONRPC", "Lifecycle", "MCPProtocol", "Resilience", .product(name: "NIOCore", package: "swift-nio")],
             swiftSettings: settings),
         .target(
+            name: "CGuard",
+            cSettings: [.treatAllWarnings(as: .error)]),
+        .target(
             name: "Transports",
             dependencies: [
-                "JSONRPC", "MCPProtocol", "Resilience",
+                "CGuard", "JSONRPC", "MCPProtocol", "Resilience",
                 .product(name: "AsyncHTTPClient", package: "async-http-client"),
                 .product(name: "DequeModule", package: "swift-collections"),
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOHTTP1", package: "swift-nio"),
                 .product(name: "NIOPosix", package: "swift-nio"),
                 .product(name: "NIOSSL", package: "swift-nio-ssl"),
-                .product(name: "Subprocess", package: "swift-subprocess"),
-                .product(name: "SystemPackage", package: "swift-system"),
             ],
             swiftSettings: settings),
         .testTarget(

@@ -292,15 +292,21 @@ extension Aggregator {
             executable: command.executable, arguments: command.arguments, environment: environment,
             workingDirectory: surroundings.workingDirectory)
         downstream.remote?.access.fetches = fetch
-        // Detached: it must not inherit our isolation, or the event loop would launch it.
-        downstream.remote?.access.fetch = Task.detached {
+        let run = HeadersCommand.run(process, guardedBy: childGuard, on: eventLoop)
+        let (result, bound) = (run.outcome, NIOLoopBound(run, eventLoop: eventLoop))
+        downstream.remote?.access.fetch = Task {
             let outcome: Result<[(name: String, value: String)], HTTPFailure>
-            do throws(HTTPFailure) {
-                outcome = .success(try await HeadersCommand.run(process))
+            do {
+                outcome = .success(
+                    try await withTaskCancellationHandler {
+                        try await result.get()
+                    } onCancel: {
+                        bound.eventLoop.execute { bound.value.cancel() }
+                    })
             } catch {
-                outcome = .failure(error)
+                outcome = .failure(error as? HTTPFailure ?? HeadersCommand.notRun("\(error)"))
             }
-            await self.fetchedHeaders(outcome, for: id, launch: launch, fetch: fetch, lifetime: command.lifetime)
+            fetchedHeaders(outcome, for: id, launch: launch, fetch: fetch, lifetime: command.lifetime)
         }
     }
 

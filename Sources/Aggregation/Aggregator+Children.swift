@@ -1,6 +1,7 @@
 import ConfigFile
 import Lifecycle
 import Logging
+import MCPProtocol
 import NIOCore
 import Transports
 
@@ -8,13 +9,24 @@ import Transports
 extension Aggregator {
     func launch(_ downstream: Downstream, _ command: Command) {
         let delegate = DownstreamDelegate(aggregator: self, downstream: downstream.id, launch: downstream.launches)
-        let process = launcher.launch(
-            self.command(command), on: eventLoop, pending: pending, delegate: delegate, lineLimit: Limits.messageLength)
+        let process =
+            launcher?.launch(
+                self.command(command), on: eventLoop, pending: pending, delegate: delegate, lineLimit: Limits.messageLength)
+            ?? ChildProcess.launch(
+                self.command(command), guardedBy: childGuard, on: eventLoop, pending: pending, delegate: delegate,
+                lineLimit: Limits.messageLength)
         process.connection.setReading(readsServers)
         downstream.child = Downstream.Child(process: process)
         shakeHands(with: downstream)
         set(.startup(downstream.id), after: downstream.config.startupTimeout)
         debug("server '\(downstream.key)': launched")
+    }
+
+    /// Said once each time: somebody did that on purpose, or the system in need of memory.
+    func guardWasKilled() {
+        report(
+            .warning,
+            "the process 'mcp-guard' was killed; the servers go on, and are still ended with mcpagg. The next launch starts another one")
     }
 
     private func command(_ command: Command) -> ChildProcess.Command {
@@ -31,7 +43,8 @@ extension Aggregator {
             workingDirectory: command.workingDirectory ?? surroundings.workingDirectory)
     }
 
-    func launched(_ downstream: Downstream, processID: Int) { downstream.child?.process.didLaunch(processID: processID) }
+    /// Its process id, for people.
+    func launched(_ downstream: Downstream, processID: Int) { debug("server '\(downstream.key)': runs as process \(processID)") }
 
     func launchFailed(_ downstream: Downstream, _ failure: LaunchFailure) {
         downstream.child?.process.close()
@@ -80,7 +93,6 @@ extension Aggregator {
     /// It has ended. What it wrote before may still be on its way to us.
     func exited(_ downstream: Downstream, _ status: ExitStatus) {
         downstream.child?.exitStatus = status
-        downstream.child?.process.didExit()
         guard let child = downstream.child else { return }
         if child.isOver { return childIsOver(downstream) }
         set(.childEnd(downstream.id), after: Limits.outputWait)

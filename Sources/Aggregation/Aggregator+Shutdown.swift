@@ -69,6 +69,6 @@ extension Aggregator {
         for timer in timers.keys { cancel(timer) }
         endFaults()
         resumeSettledWaiters()
-        endedPromise.succeed()
+        childGuard.end().whenComplete { [endedPromise] _ in endedPromise.succeed() }
     }
 }

@@ -77,7 +77,7 @@ package actor Aggregator {
     let bridge: EraBridge
     let options: Options
     let surroundings: Surroundings
-    let launcher: ChildLauncher
+    let launcher: ChildLauncher?
     var logger: Logger
     var random: any RandomNumberGenerator & Sendable
     /// What the states of parked calls begin with. Another one in each process: an mcpagg behind this one has states, too.
@@ -119,6 +119,14 @@ package actor Aggregator {
     let pending = PendingWrites()
     /// Makes the faults that somebody has asked for.
     let injection: FaultInjection?
+    /// What outlives us, to end all that was launched.
+    lazy var childGuard = Guard(guardProcess, on: eventLoop) { [weak self] in
+        self?.assumeIsolated {
+            $0.guardWasKilled()
+            $0.flush()
+        }
+    }
+    private let guardProcess: GuardProcess?
     /// What hosts can do for servers; `nil` until the first one said so, and no handshake begins before that.
     var clientCapabilities: ClientCapabilities?
     /// The era of the first host's first message: servers that speak both are spoken to in this one.
@@ -205,9 +213,10 @@ package actor Aggregator {
         case end
     }
 
+    /// - Parameter guardProcess: one that nobody else uses; without it the first launch forks one.
     package init(
         on eventLoop: any EventLoop, identity: Implementation, options: Options = Options(), surroundings: Surroundings,
-        logger: Logger, random: any RandomNumberGenerator & Sendable, launcher: ChildLauncher = .processes
+        guardProcess: GuardProcess? = nil, logger: Logger, random: any RandomNumberGenerator & Sendable, launcher: ChildLauncher? = nil
     ) {
         self.eventLoop = eventLoop
         self.identity = identity
@@ -217,6 +226,7 @@ package actor Aggregator {
         clientCapabilities = options.clientCapabilities
         self.surroundings = surroundings
         self.launcher = launcher
+        self.guardProcess = guardProcess
         self.logger = logger
         var random = random
         statePrefix = "mcpagg-\(String(random.next(), radix: 36))-"

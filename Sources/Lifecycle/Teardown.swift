@@ -3,9 +3,9 @@ package struct Teardown: Sendable {
     package enum Step: Hashable, Sendable {
         /// A well-behaved server ends when its input does.
         case closeInput
-        /// SIGTERM to its process group.
+        /// SIGTERM to its process group, and to those that left it and lost their parents.
         case terminate
-        /// SIGKILL to its process group.
+        /// SIGKILL to all that came of its launch.
         case kill
     }
 

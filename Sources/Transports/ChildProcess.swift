@@ -1,8 +1,6 @@
 import JSONRPC
 package import NIOCore
 import NIOPosix
-import Subprocess
-import SystemPackage
 
 #if canImport(Glibc)
 import Glibc
@@ -44,7 +42,8 @@ package protocol ChildDelegate: ConnectionDelegate {
     func errorOutputClosed()
 }
 
-/// A downstream server that we launched: a process group of its own, with pipes on its three standard descriptors.
+/// A downstream server that we launched: a process group of its own, with pipes on its three standard descriptors, and a ``Keeper``
+/// for all that comes of it.
 ///
 /// Belongs to the event loop. It takes no decisions: its owner says when to close its input, and when to signal it.
 package final class ChildProcess {
@@ -69,22 +68,21 @@ package final class ChildProcess {
     package enum Signal: Sendable { case terminate, kill }
 
     package let connection: LineConnection
+    /// `nil` until it runs.
     package private(set) var processID: Int?
     private var errorChannel: (any Channel)?
-    private var hasExited = false
-    /// A signal asked for before there was a process to send it to.
-    private var pendingSignal: Signal?
+    private var keeper: Keeper?
 
     private init(pending: PendingWrites) { connection = LineConnection(pending: pending) }
 
     /// Launches a child. It returns at once; the delegate hears what becomes of it.
     package static func launch(
-        _ command: Command, on eventLoop: any EventLoop, pending: PendingWrites, delegate: some ChildDelegate,
+        _ command: Command, guardedBy owner: Guard, on eventLoop: any EventLoop, pending: PendingWrites, delegate: some ChildDelegate,
         lineLimit: Int = LineFraming.defaultLimit
     ) -> ChildProcess {
         let child = ChildProcess(pending: pending)
         do throws(LaunchFailure) {
-            try child.launch(command, on: eventLoop, delegate: delegate, lineLimit: lineLimit)
+            try child.launch(command, guardedBy: owner, on: eventLoop, delegate: delegate, lineLimit: lineLimit)
         } catch {
             // Not before the caller has its child.
             eventLoop.execute { delegate.launchFailed(error) }
@@ -92,33 +90,24 @@ package final class ChildProcess {
         return child
     }
 
-    /// The child has an identity now; the owner calls this from ``ChildDelegate/launched(processID:)``.
-    package func didLaunch(processID: Int) {
-        self.processID = processID
-        if let signal = pendingSignal { send(signal) }
-    }
-
-    /// The owner calls this from ``ChildDelegate/exited(_:)``: from now on its number may be somebody else's.
-    package func didExit() { hasExited = true }
-
-    /// Signals the child and everything in its process group.
+    /// Signals the child and everything in its process group; and what left the group: for SIGTERM as far as it has lost its parent,
+    /// for SIGKILL all of it.
     package func send(_ signal: Signal) {
-        guard !hasExited else { return }
-        guard let processID else {
-            pendingSignal = signal
-            return
+        switch signal {
+        case .terminate: keeper?.terminate()
+        case .kill: keeper?.kill()
         }
-        _ = kill(-pid_t(processID), signal == .terminate ? SIGTERM : SIGKILL)
     }
 
-    /// Lets go of its pipes. What it wrote and we have not read is lost.
+    /// Lets go of its pipes, and ends what still runs. What it wrote and we have not read is lost.
     package func close() {
         connection.close()
         errorChannel?.close(promise: nil)
+        keeper?.close()
     }
 
     private func launch(
-        _ command: Command, on eventLoop: any EventLoop, delegate: some ChildDelegate, lineLimit: Int
+        _ command: Command, guardedBy owner: Guard, on eventLoop: any EventLoop, delegate: some ChildDelegate, lineLimit: Int
     ) throws(LaunchFailure) {
         let path: String
         do throws(ExecutableSearch.NotFound) {
@@ -134,17 +123,25 @@ package final class ChildProcess {
         let pipes = try Self.makePipes()
         let (input, output, errors) = (pipes[0], pipes[1], pipes[2])
 
-        openConnection(input: output.readEnd, output: input.writeEnd, on: eventLoop, delegate: delegate, lineLimit: lineLimit)
-        openErrors(errors.readEnd, on: eventLoop, delegate: delegate)
-        Self.run(command, path: path, input: input.readEnd, output: output.writeEnd, errors: errors.writeEnd) { event in
-            eventLoop.execute {
+        do throws(LaunchFailure) {
+            keeper = try Keeper(
+                command, path: path, input: input.readEnd, output: output.writeEnd, errors: errors.writeEnd, guardedBy: owner,
+                on: eventLoop
+            ) { event in
                 switch event {
-                case .launched(let id): delegate.launched(processID: id)
+                case .launched(let id):
+                    self.processID = id
+                    delegate.launched(processID: id)
                 case .failed(let failure): delegate.launchFailed(failure)
                 case .exited(let status): delegate.exited(status)
                 }
             }
+        } catch {
+            for end in [input.writeEnd, output.readEnd, errors.readEnd] { closeDescriptor(end) }
+            throw error
         }
+        openConnection(input: output.readEnd, output: input.writeEnd, on: eventLoop, delegate: delegate, lineLimit: lineLimit)
+        openErrors(errors.readEnd, on: eventLoop, delegate: delegate)
     }
 
     private static func makePipes() throws(LaunchFailure) -> [Pipe] {
@@ -203,52 +200,6 @@ package final class ChildProcess {
                     delegate.errorOutputClosed()
                 }
             }
-    }
-
-    private enum Event: Sendable {
-        case launched(Int)
-        case failed(LaunchFailure)
-        case exited(ExitStatus)
-    }
-
-    /// Runs the child from launch to end. Beside the path of any message, so a task of its own may wait here.
-    private static func run(
-        _ command: Command, path: String, input: CInt, output: CInt, errors: CInt, report: @escaping @Sendable (Event) -> Void
-    ) {
-        var options = PlatformOptions()
-        options.processGroupID = 0  // a group of its own, whose number is the child's
-        let configuration = Configuration(
-            executable: .path(FilePath(path)),
-            arguments: Arguments(executablePathOverride: command.executable, remainingValues: command.arguments),
-            environment: .custom(command.environment.map { Array("\($0.key)=\($0.value)\0".utf8) }),
-            workingDirectory: FilePath(command.workingDirectory),
-            platformOptions: options)
-        // Detached: it must not inherit the caller's isolation, or launching would wait for the event loop.
-        Task.detached {
-            do {
-                let result = try await Subprocess.run(
-                    configuration,
-                    input: .fileDescriptor(FileDescriptor(rawValue: input), closeAfterSpawningProcess: true),
-                    output: .fileDescriptor(FileDescriptor(rawValue: output), closeAfterSpawningProcess: true),
-                    error: .fileDescriptor(FileDescriptor(rawValue: errors), closeAfterSpawningProcess: true)
-                ) { execution in
-                    let processID = execution.processIdentifier.value
-                    report(.launched(Int(processID)))
-                    return processID
-                }
-                // What is left of its group would hold our pipes open. The number is free now, but no new process of the system can
-                // have become the leader of a group by it in this moment.
-                _ = kill(-result.closureResult, SIGKILL)
-                switch result.terminationStatus {
-                case .exited(let code): report(.exited(.exited(Int(code))))
-                case .signaled(let signal): report(.exited(.signaled(Int(signal))))
-                }
-            } catch {
-                let code = (error as? SubprocessError)?.code
-                let isConfiguration = code == .executableNotFound || code == .failedToChangeWorkingDirectory
-                report(.failed(LaunchFailure(description: "\(error)", isConfiguration: isConfiguration)))
-            }
-        }
     }
 }
 

@@ -11,10 +11,10 @@ package struct SystemError: Error, Hashable, Sendable, CustomStringConvertible {
     package let call: String
     package let code: CInt
 
-    /// Takes the present `errno`.
-    init(_ call: String) {
+    /// - Parameter code: by default the present `errno`.
+    init(_ call: String, code: CInt = errno) {
         self.call = call
-        code = errno
+        self.code = code
     }
 
     package var description: String { "\(call): \(String(cString: strerror(code)))" }

@@ -7,10 +7,6 @@ package protocol LaunchedChild: AnyObject {
     var connection: LineConnection { get }
     /// `nil` until it has one.
     var processID: Int? { get }
-    /// Its owner says so when it hears of it, from ``ChildDelegate/launched(processID:)``.
-    func didLaunch(processID: Int)
-    /// Its owner says so when it hears of it, from ``ChildDelegate/exited(_:)``.
-    func didExit()
     /// Signals it and everything that belongs to it.
     func send(_ signal: ChildProcess.Signal)
     /// Lets go of its pipes.
@@ -19,7 +15,7 @@ package protocol LaunchedChild: AnyObject {
 
 extension ChildProcess: LaunchedChild {}
 
-/// Launches children: as processes, unless a test has something else in their place.
+/// Launches something else than processes, in tests.
 package struct ChildLauncher: Sendable {
     package typealias Launch =
         @Sendable (
@@ -30,10 +26,6 @@ package struct ChildLauncher: Sendable {
     let start: Launch
 
     package init(_ start: @escaping Launch) { self.start = start }
-
-    package static let processes = ChildLauncher { command, eventLoop, pending, delegate, lineLimit in
-        ChildProcess.launch(command, on: eventLoop, pending: pending, delegate: delegate, lineLimit: lineLimit)
-    }
 
     /// Launches a child. It returns at once; the delegate hears what becomes of it.
     package func launch(

@@ -1,5 +1,7 @@
 import ArgumentParser
+import Dispatch
 import FeatureCatalog
+import Transports
 
 #if canImport(Glibc)
 import Glibc
@@ -25,36 +27,67 @@ struct Mcpagg: AsyncParsableCommand {
         ],
         defaultSubcommand: Serve.self)
 
-    /// Not ArgumentParser's own way in, whose exit codes are others than ours.
-    static func main() async {
+    /// Not ArgumentParser's own way in, whose exit codes are others than ours. And not `async`: that would start threads first.
+    static func main() {
         // A host or a pipe that closes is an error of that one write, not the end of the program.
         signal(SIGPIPE, SIG_IGN)
         // Or the first thing opened would take the place of a closed standard stream, and be written to.
         for descriptor in STDIN_FILENO...STDERR_FILENO where fcntl(descriptor, F_GETFD) < 0 { _ = open("/dev/null", O_RDWR) }
-        end(with: await run(CommandLine.arguments))
+        let arguments = CommandLine.arguments
+        let command: any ParsableCommand
+        do {
+            command = try parsed(arguments)
+        } catch {
+            end(with: told(error, arguments))
+        }
+        // Before there are threads, and before there is memory of which it would keep a copy. If it cannot be had, the first launch
+        // tries again, and says why.
+        let guardProcess = launchesServers(command) ? try? GuardProcess.fork() : nil
+        // Detached, or it would begin on this thread, which is given up here.
+        Task.detached { end(with: await run(command, arguments, guardProcess)) }
+        dispatchMain()
     }
 
-    private static func run(_ arguments: [String]) async -> ExitStatus {
+    private static func parsed(_ arguments: [String]) throws -> sending any ParsableCommand {
+        try GlobalOptions.refuseUnknownCommand(in: GlobalOptions.moved(arguments))
+        let command = try parseAsRoot(GlobalOptions.moved(arguments))
+        // Somebody types it to see what it is. A host comes over a pipe; a person who means it writes 'serve'.
+        if command is Serve, !arguments.contains("serve"), isatty(STDIN_FILENO) == 1 {
+            StandardOutput.write(helpMessage() + "\n\nTo try it here: mcpagg list-tools\n")
+            throw ExitStatus.success
+        }
+        return command
+    }
+
+    private static func launchesServers(_ command: any ParsableCommand) -> Bool {
+        !(command is Check || command is Login || command is Logout)
+    }
+
+    private static func run(
+        _ command: any ParsableCommand, _ arguments: [String], _ guardProcess: GuardProcess?
+    ) async -> ExitStatus {
         do {
-            try GlobalOptions.refuseUnknownCommand(in: GlobalOptions.moved(arguments))
-            var command = try parseAsRoot(GlobalOptions.moved(arguments))
-            // Somebody types it to see what it is. A host comes over a pipe; a person who means it writes 'serve'.
-            if command is Serve, !arguments.contains("serve"), isatty(STDIN_FILENO) == 1 {
-                StandardOutput.write(helpMessage() + "\n\nTo try it here: mcpagg list-tools\n")
-                return .success
-            }
+            var command = command
             if var command = command as? any AsyncParsableCommand {
-                try await command.run()
+                try await Running.$guardProcess.withValue(guardProcess) { try await command.run() }
             } else {
                 try command.run()
             }
             return .success
-        } catch let failure as Failure {
+        } catch {
+            return told(error, arguments)
+        }
+    }
+
+    /// Tells what is to be told of it, once.
+    private static func told(_ error: any Error, _ arguments: [String]) -> ExitStatus {
+        switch error {
+        case let failure as Failure:
             failure.tell()
             return failure.status
-        } catch let status as ExitStatus {
+        case let status as ExitStatus:
             return status
-        } catch {
+        default:
             let text = fullMessage(for: error)
             // What was asked for, as help or the version, is a result; a mistake is not.
             if exitCode(for: error).isSuccess {

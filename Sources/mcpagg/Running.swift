@@ -6,10 +6,14 @@ import Logging
 import MCPProtocol
 import NIOCore
 import NIOPosix
+import Transports
 import UnixSignals
 
 /// An aggregator that runs for one command.
 struct Running {
+    /// What `main` forked before there were threads, for the one aggregator of this process.
+    @TaskLocal static var guardProcess: GuardProcess?
+
     let aggregator: Aggregator
     let surroundings: ProcessSurroundings
 
@@ -26,6 +30,7 @@ struct Running {
                 environment: surroundings.environment, workingDirectory: surroundings.workingDirectory,
                 marks: location.ancestryMark, tokenFile: try? StateDirectory(surroundings).credentials,
                 wallClock: { SystemTime.seconds }),
+            guardProcess: Self.guardProcess,
             logger: logger,
             random: SystemRandomNumberGenerator())
     }

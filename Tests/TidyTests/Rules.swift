@@ -12,9 +12,9 @@ enum Rules {
         let featureCatalog: Set = ["Crypto", "JSONRPC", "MCPProtocol", "NIOCore", "OrderedCollections"]
         let lifecycle: Set = ["JSONRPC", "MCPProtocol", "NIOCore", "Resilience"]
         let transports: Set = [
-            "AsyncHTTPClient", "DequeModule", "Dispatch", "FoundationEssentials", "JSONRPC", "Logging", "MCPProtocol", "NIOCore",
+            "AsyncHTTPClient", "CGuard", "DequeModule", "Dispatch", "FoundationEssentials", "JSONRPC", "Logging", "MCPProtocol", "NIOCore",
             "NIOHTTP1",
-            "NIOPosix", "NIOSSL", "Resilience", "Subprocess", "SystemPackage",
+            "NIOPosix", "NIOSSL", "Resilience",
         ]
         let authorization: Set = ["AsyncHTTPClient", "Crypto", "JSONRPC", "NIOCore", "NIOHTTP1", "NIOPosix"]
         let modules: Set = [
@@ -23,7 +23,7 @@ enum Rules {
         let aggregation = modules.union([
             "Crypto", "DequeModule", "FoundationEssentials", "Logging", "NIOCore", "OrderedCollections",
         ])
-        let program: Set = ["Aggregation", "ArgumentParser", "FoundationEssentials", "NIOPosix", "UnixSignals"]
+        let program: Set = ["Aggregation", "ArgumentParser", "Dispatch", "FoundationEssentials", "NIOPosix", "UnixSignals"]
         return [
             "JSONRPC": jsonrpc, "MCPProtocol": mcpProtocol, "Resilience": resilience, "ConfigFile": configFile,
             "FeatureCatalog": featureCatalog, "Lifecycle": lifecycle, "Transports": transports, "Authorization": authorization,

@@ -72,12 +72,15 @@ struct LaunchedChild {
     /// What comes once, and maybe while the test waits for something else.
     private var (hasExited, hasClosed) = (false, false)
 
-    /// - Parameter prepare: called in the turn of the launch, before anything can have come of it.
+    /// - Parameters:
+    ///   - owner: without one, it has its own.
+    ///   - prepare: called in the turn of the launch, before anything can have come of it.
     init(
         _ executable: String, _ arguments: [String] = [], environment: [String: String] = ["PATH": "/usr/bin:/bin"],
-        directory: String = "/", prepare: @escaping @Sendable (ChildProcess) -> Void = { _ in }
+        directory: String = "/", guardedBy owner: NIOLoopBoundBox<Guard>? = nil,
+        prepare: @escaping @Sendable (ChildProcess) -> Void = { _ in }
     ) async throws {
-        let eventLoop = MultiThreadedEventLoopGroup.singleton.any()
+        let eventLoop = owner?.eventLoop ?? MultiThreadedEventLoopGroup.singleton.any()
         let child = NIOLoopBoundBox<ChildProcess?>.makeEmptyBox(valueType: ChildProcess.self, eventLoop: eventLoop)
         let pending = NIOLoopBoundBox<PendingWrites?>.makeEmptyBox(valueType: PendingWrites.self, eventLoop: eventLoop)
         let (stream, continuation) = AsyncStream.makeStream(of: Event.self)
@@ -86,7 +89,8 @@ struct LaunchedChild {
         try await eventLoop.submit {
             let writes = PendingWrites()
             let launched = ChildProcess.launch(
-                command, on: eventLoop, pending: writes, delegate: Recorder(child: child, events: continuation))
+                command, guardedBy: owner?.value ?? Guard(on: eventLoop) {}, on: eventLoop, pending: writes,
+                delegate: Recorder(child: child, events: continuation))
             child.value = launched
             pending.value = writes
             prepare(launched)
@@ -152,15 +156,9 @@ private struct Recorder: ChildDelegate {
     let child: NIOLoopBoundBox<ChildProcess?>
     let events: AsyncStream<LaunchedChild.Event>.Continuation
 
-    func launched(processID: Int) {
-        child.value?.didLaunch(processID: processID)
-        events.yield(.launched(processID))
-    }
+    func launched(processID: Int) { events.yield(.launched(processID)) }
     func launchFailed(_ failure: LaunchFailure) { events.yield(.failed(failure)) }
-    func exited(_ status: ExitStatus) {
-        child.value?.didExit()
-        events.yield(.exited(status))
-    }
+    func exited(_ status: ExitStatus) { events.yield(.exited(status)) }
     func wroteToStandardError(_ bytes: ByteBuffer) { events.yield(.errorOutput(String(buffer: bytes))) }
     func received(_ line: LineFraming.Line) {
         switch line {

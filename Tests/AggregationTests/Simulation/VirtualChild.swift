@@ -133,17 +133,15 @@ final class VirtualChild: LaunchedChild {
     }
 
     private func announce() {
-        world.after(random.below(20)) { [self] in if !isForgotten { delegate.launched(processID: 1_000 + number) } }
+        world.after(random.below(20)) { [self] in
+            guard !isForgotten else { return }
+            processID = 1_000 + number
+            delegate.launched(processID: 1_000 + number)
+            if let pendingSignal { send(pendingSignal) }
+        }
     }
 
     // MARK: What its owner does
-
-    func didLaunch(processID: Int) {
-        self.processID = processID
-        if let pendingSignal { send(pendingSignal) }
-    }
-
-    func didExit() { isForgotten = true }
 
     func send(_ signal: ChildProcess.Signal) {
         guard !isForgotten else { return }
@@ -186,7 +184,10 @@ final class VirtualChild: LaunchedChild {
             world.after(random.below(4)) { [self] in delegate.errorOutputClosed() }
         }
         world.after(random.below(4)) { [self] in output.close(promise: nil) }
-        world.after(random.below(6)) { [self] in delegate.exited(status) }
+        world.after(random.below(6)) { [self] in
+            isForgotten = true
+            delegate.exited(status)
+        }
     }
 
     func makeNoise() {
