@@ -24,7 +24,7 @@ final class World {
     /// What any config so far allowed for a server, by its key.
     private(set) var policies: [String: [RetryPolicy]] = [:]
     private(set) var hasEnded = false
-    /// We were told to end at once, whatever waits.
+    /// The process ends at once, whatever it still holds.
     private var endsAtOnce = false
     private let begun: NIODeadline
     private var present: Aggregator?
@@ -78,6 +78,8 @@ final class World {
         ended.whenComplete { [self] _ in
             note("mcpagg has ended")
             hasEnded = true
+            // Whoever does not read is not waited for, and what servers had to say to it is not either.
+            endsAtOnce = endsAtOnce || hosts.contains { $0.isStalled }
         }
         apply(schedule.first)
         for number in 0..<schedule.hosts {
@@ -239,7 +241,7 @@ final class World {
     }
 
     /// Everything is over. Lets go of all there was.
-    func checkEnd() -> (failures: [String], trace: [String], aggregator: () -> Aggregator?) {
+    func checkEnd() -> (failures: [String], trace: [String], isLeft: () -> Bool) {
         if !hasEnded { fail("mcpagg has not ended") }
         for host in hosts where !endsAtOnce {
             for (id, request) in host.requests where request.state == .open && !request.cameTooLate {
@@ -262,7 +264,7 @@ final class World {
         children = []
         weak let aggregator = present
         present = nil
-        return (outcome.0, outcome.1, { aggregator })
+        return (outcome.0, outcome.1, { [endsAtOnce] in !endsAtOnce && aggregator != nil })
     }
 
     private func judge(_ call: Call) {
