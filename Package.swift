@@ -53,6 +53,7 @@ let package = Package(
             swiftSettings: settings),
         .target(
             name: "Resilience",
+            dependencies: [.product(name: "DequeModule", package: "swift-collections")],
             swiftSettings: settings),
         .testTarget(
             name: "ResilienceTests",

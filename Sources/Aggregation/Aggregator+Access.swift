@@ -267,7 +267,7 @@ extension Aggregator {
 
     private func loginsChanged() {
         for downstream in Array(downstreams.values) {
-            if downstream.failure?.isAuthorization == true {
+            if downstream.failure?.kind == .authorization {
                 if downstream.life.retry() { launch(downstream) }
             } else if case .login = downstream.remote?.access.source, downstream.remote?.access.fetch == nil {
                 openAccess(to: downstream)

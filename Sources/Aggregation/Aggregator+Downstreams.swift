@@ -88,7 +88,7 @@ extension Aggregator {
     /// Nothing can be tried before the person changes something.
     func giveUp(_ downstream: Downstream, cause: String, hint: String?) {
         downstream.life.failedForGood()
-        fail(downstream, cause: cause, hint: hint)
+        fail(downstream, cause: cause, hint: hint, kind: .configuration)
         isOver(downstream)
     }
 
@@ -143,15 +143,17 @@ extension Aggregator {
         downstream.lastHeard = now
         switch downstream.machine.received(message, now: now) {
         case .answer(let forwarded):
+            countSuccess(of: downstream)
             forwardAnswer(message, of: downstream, to: forwarded)
             if downstream.questions.isEmpty == false { withdrawOrphanedQuestions(of: downstream) }
-            retireIfIdle(downstream)
+            requestEnded(at: downstream)
         case .progress(let forwarded, let token): forwardProgress(message, to: forwarded, token: token)
         case .log: forwardLog(message, of: downstream)
         case .taskEnded(let forwarded, let answer):
+            countSuccess(of: downstream)
             forwardAnswer(answer, of: downstream, to: forwarded)
             forgetQuestionsOfEndedTasks(at: downstream)
-            retireIfIdle(downstream)
+            requestEnded(at: downstream)
         case .taskStatus: forwardTaskStatus(message, of: downstream)
         case .lateProgress(let id): forwardTaskProgress(message, id, of: downstream)
         case .taskAsks(let id, let requests): taskAsks(id, requests, of: downstream)
@@ -195,10 +197,8 @@ extension Aggregator {
         case .misaddressed(let forwarded):
             let cause = "its answer carries the id as a string, though it was asked under a number"
             report(.warning, "server '\(downstream.key)': \(cause)")
-            fail(
-                forwarded.request, forwarded.purpose, .outcomeUnknown,
-                "Server '\(downstream.key)' answered, but \(cause). The request may have had effects; check before you repeat it.")
-            retireIfIdle(downstream)
+            failUnanswered(forwarded, of: downstream, "Server '\(downstream.key)' answered, but \(cause).")
+            requestEnded(at: downstream)
         case .listChanged: expectRelist(of: downstream)
         case .listening(let filter, let lines):
             for line in lines { connection.send(line: line) }
@@ -227,13 +227,8 @@ extension Aggregator {
         guard !error.namesMethod else { return }
         let action = downstream.machine.unusableAnswer(error.id, why: "\(error)", now: now)
         guard case .answer(let forwarded) = action else { return perform(action, of: downstream) }
-        fail(
-            forwarded.request, forwarded.purpose, .outcomeUnknown,
-            """
-            Server '\(downstream.key)' answered, but its answer cannot be used: it is \(error). The request may have had effects; check \
-            before you repeat it.
-            """)
-        retireIfIdle(downstream)
+        failUnanswered(forwarded, of: downstream, "Server '\(downstream.key)' answered, but its answer cannot be used: it is \(error).")
+        requestEnded(at: downstream)
     }
 
     private func forwardLog(_ message: Message, of downstream: Downstream) {
@@ -313,16 +308,17 @@ extension Aggregator {
         expectSilence(of: downstream)
         restoreSubscriptions(of: downstream)
         settled(downstream)
-        sendQueue(of: downstream)
+        // What it failed of before may be over; one call at a time finds out.
+        downstream.breaker.tryAgain()
+        downstream.probeLimit = 1
+        admitWaiting(at: downstream)
     }
 
     // MARK: Loss
 
     /// The connection is of no use any more: what waits for it is answered, and a restart is planned. Once per launch.
-    /// - Parameter isFinal: there is no use in a restart before the person has done something: logged in, if it is for that.
-    func lose(
-        _ downstream: Downstream, cause: String, hint: String?, isFinal: Bool = false, isAuthorization: Bool = false
-    ) {
+    /// - Parameter kind: with `configuration` or `authorization` there is no use in a restart before the person has done something.
+    func lose(_ downstream: Downstream, cause: String, hint: String?, kind: Downstream.Failure.Kind = .transient) {
         guard !downstream.isLost else { return }
         downstream.isLost = true
         for timer in [
@@ -332,6 +328,7 @@ extension Aggregator {
             cancel(timer)
         }
         downstream.healthCheck = nil
+        downstream.figures.late += downstream.machine.lateAnswers
         withdrawQuestions(of: downstream, reason: "the server that asked has ended")
         downstream.earlyQuestions = []
         downstream.taskQuestions = [:]
@@ -343,41 +340,55 @@ extension Aggregator {
         let lost = downstream.machine.closed()
         if downstream.life.state != .stopped {
             let delay = downstream.life.lost(now: now, using: &random)
+            let isFinal = kind == .configuration || kind == .authorization
             if isFinal || !options.restartsServers { downstream.life.failedForGood() }
-            fail(downstream, cause: cause, hint: hint, isAuthorization: isAuthorization)
+            let isLooping = kind == .transient && downstream.life.failures > 1 && downstream.remote == nil
+            fail(downstream, cause: cause, hint: hint, kind: isLooping ? .crashLoop : kind)
             if let delay, options.restartsServers, !isFinal { set(.restart(downstream.id), after: delay) }
         }
         let cause = ending == nil ? cause : "mcpagg is ending, and ended it"
-        for forwarded in lost {
-            fail(
-                forwarded.request, forwarded.purpose, .outcomeUnknown,
-                """
-                Server '\(downstream.key)' ended while it was working on this request: \(cause).\(lastErrorLines(downstream)) Whether \
-                the request had effects is not known; check before you repeat it.
-                """)
+        for forwarded in lost where !repeatWhenReady(forwarded, of: downstream) {
+            failUnanswered(
+                forwarded, of: downstream,
+                "Server '\(downstream.key)' ended while it was working on this request: \(cause).\(lastErrorLines(downstream))")
         }
     }
 
     /// Records and reports why a server is not running, and answers what waited for it.
-    private func fail(_ downstream: Downstream, cause: String, hint: String?, isAuthorization: Bool = false) {
-        downstream.failure = Downstream.Failure(cause: cause, hint: hint, at: now, isAuthorization: isAuthorization)
+    private func fail(_ downstream: Downstream, cause: String, hint: String?, kind: Downstream.Failure.Kind) {
+        downstream.failure = Downstream.Failure(kind: kind, cause: cause, hint: hint, at: now)
         var text = "server '\(downstream.key)' is down: \(cause)"
         if case .backingOff(_, let until) = downstream.life.state { text += "; next attempt in \(now.duration(to: until).text)" }
         if let hint { text += " (\(hint))" }
         report(.error, text + "." + lastErrorLines(downstream))
-        while let (request, _, purpose) = downstream.queue.popFirst() {
-            fail(request, purpose, downstream.unavailability, describeDown(downstream))
+        countFailure(of: downstream, cause)
+        // What waits for it goes on doing so while there is hope for it.
+        downstream.queue.countAttempt()
+        var isOut = true
+        if case .backingOff = downstream.life.state { isOut = false }
+        let attempts = downstream.config.retry.attempts
+        for call in downstream.queue.remove(where: { isOut || $0.history.attempts >= attempts }) {
+            fail(call.request, call.purpose, downstream.unavailability, describeDown(downstream), history: call.history, of: downstream)
         }
         settled(downstream)
     }
 
     /// Why a call to it cannot be made now.
     func describeDown(_ downstream: Downstream) -> String {
-        guard let failure = downstream.failure else { return "Server '\(downstream.key)' is not running." }
+        guard let failure = downstream.failure else {
+            guard let wait = downstream.breaker.wait(now: now) else { return "Server '\(downstream.key)' is not running." }
+            let last = downstream.lastFailure.map { ", the last time because \($0.cause)" } ?? ""
+            return """
+                Server '\(downstream.key)' has failed \(downstream.breaker.failuresInARow) times in a row\(last). Calls to it fail at once \
+                for now; the next one is tried in \(wait.text).\(lastErrorLines(downstream))
+                """
+        }
         var text = "Server '\(downstream.key)' is down: \(failure.cause)."
         if let hint = failure.hint { text += " To mend it: \(hint)." }
         if case .backingOff(_, let until) = downstream.life.state {
-            text += " It is started again in \(max(.zero, now.duration(to: until)).text)."
+            let wait = max(.zero, now.duration(to: until))
+            text += " It is started again in \(min(wait, downstream.breaker.wait(now: now) ?? wait).text)"
+            text += downstream.breaker.state == .closed ? "." : " at the latest; a call after that tries it."
         }
         return text + lastErrorLines(downstream)
     }

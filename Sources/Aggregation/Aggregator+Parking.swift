@@ -80,7 +80,7 @@ extension Aggregator {
         let key = add(
             ParkedCall.Question(id: id, method: method, params: statelessParams(params, method, of: downstream)), to: parking, host: host)
         downstream.questions[id] = Downstream.OpenQuestion(
-            host: host.id, place: .parked(parking, key: key), method: method, hasCause: true)
+            host: host.id, place: .parked(parking, key: key), method: method, hasCause: true, cause: cause.id, since: now)
         if host.parked[parking]?.request != nil { askSoon(parking, host: host) }
     }
 
@@ -193,7 +193,7 @@ extension Aggregator {
         for (key, question) in call.questions {
             guard let response = responses[key], response.kind == .object, let id = question.id else { continue }
             host.parked[parking]?.questions[key] = nil
-            downstream.questions[id] = nil
+            closeQuestion(id, of: downstream)
             reply(id, of: downstream, response.json)
         }
         if host.parked[parking]?.questions.isEmpty == false {
@@ -256,7 +256,7 @@ extension Aggregator {
         }
         settleQuestions(of: downstream, in: parking, reason: reason)
         forgetQuestionsOfEndedTasks(at: downstream)
-        retireIfIdle(downstream)
+        requestEnded(at: downstream)
     }
 
     /// The call is over, or about to be. What its server still wants to know may be about another call: a server on stdio does not say.

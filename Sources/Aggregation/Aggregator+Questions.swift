@@ -4,6 +4,7 @@ import Lifecycle
 import MCPProtocol
 import NIOCore
 import OrderedCollections
+import Resilience
 import Transports
 
 // What servers ask of hosts: roots, sampling, elicitation. The way of a request, the other way round.
@@ -28,7 +29,8 @@ extension Aggregator {
         guard downstream.questions.count + downstream.earlyQuestions.count < Limits.questions else {
             return answer(id, of: downstream, .internalError, "More than \(Limits.questions) questions are waiting for their answers")
         }
-        let cause = cause ?? self.cause(of: message, at: downstream) ?? downstream.machine.newestRequest
+        let certain = cause ?? self.cause(of: message, at: downstream)
+        let cause = certain ?? downstream.machine.newestRequest
         if let cause, cause.request.request.era == .stateless {
             guard let host = hosts[cause.request.request.connection] else {
                 return answer(id, of: downstream, .internalError, "The host is gone")
@@ -57,7 +59,12 @@ extension Aggregator {
             return answer(id, of: downstream, .internalError, "Too many questions are waiting for the host")
         }
         downstream.questions[id] = Downstream.OpenQuestion(
-            host: host.id, place: .asked(number), method: method, hasCause: downstream.machine.requestsInFlight > 0)
+            host: host.id, place: .asked(number), method: method, hasCause: downstream.machine.requestsInFlight > 0, cause: certain?.id,
+            since: now)
+        // A person is not asked twice for one call.
+        if let cause { downstream.machine.update(cause.id, now: now) { $0.original = nil } }
+        // While a person is asked the server has a place for another.
+        admitWaiting(at: downstream)
         if method == .elicit, let elicitation = params?["elicitationId"]?.string { downstream.sawElicitation(elicitation) }
         // The host knows the task by our name, or not at all.
         let task = cause?.request.followedTask.flatMap { id in
@@ -113,8 +120,7 @@ extension Aggregator {
         case .request(let own): id = own
         }
         guard let downstream = downstreams[question.downstream] else { return }
-        downstream.questions[id] = nil
-        downstream.machine.extendDeadlines(now: now)
+        closeQuestion(id, of: downstream)
         if downstream.taskQuestions[id] != nil {
             return reply(id, of: downstream, message.kind == .result ? message.slice(message.places[.result]) : Self.cancelledElicitation)
         }
@@ -132,17 +138,34 @@ extension Aggregator {
         downstreams[question.downstream]?.connection?.send(splice)
     }
 
+    // MARK: Time
+
+    /// A question is settled. The time in which it was open does not count, however it ended.
+    @discardableResult
+    func closeQuestion(_ id: RequestID, of downstream: Downstream) -> Downstream.OpenQuestion? {
+        guard let question = downstream.questions.removeValue(forKey: id) else { return nil }
+        downstream.machine.paused(question.cause, for: question.since.duration(to: now), now: now)
+        return question
+    }
+
+    /// For the requests for which a person is being asked, the time until now does not count.
+    func countPauses(at downstream: Downstream) {
+        let now = now
+        for (id, question) in downstream.questions {
+            downstream.machine.paused(question.cause, for: question.since.duration(to: now), now: now)
+            downstream.questions[id]?.since = now
+        }
+    }
+
     // MARK: Taking back
 
     /// The server does not want the answer any more.
     /// - Parameter notice: its notification, whose reason the host gets to know.
     func withdraw(_ id: RequestID, _ notice: Message, of downstream: Downstream) {
         downstream.earlyQuestions.removeAll { $0.id == id }
-        guard let question = downstream.questions.removeValue(forKey: id), let host = hosts[question.host] else {
+        guard let question = closeQuestion(id, of: downstream), let host = hosts[question.host] else {
             return debug("server '\(downstream.key)': cancelled \(id), which no host is asked")
         }
-        // The time in which it was open does not count, however it ended.
-        downstream.machine.extendDeadlines(now: now)
         switch question.place {
         case .asked(let number):
             _ = host.questions.remove(number)
@@ -165,7 +188,7 @@ extension Aggregator {
         of downstream: Downstream, reason: String, where isMeant: (RequestID, Downstream.OpenQuestion) -> Bool = { _, _ in true }
     ) {
         for (id, open) in downstream.questions where isMeant(id, open) {
-            downstream.questions[id] = nil
+            closeQuestion(id, of: downstream)
             guard let host = hosts[open.host] else { continue }
             switch open.place {
             case .asked(let number):
@@ -185,7 +208,7 @@ extension Aggregator {
     func forgetQuestions(to host: HostConnection) {
         for (_, question) in Array(host.questions.entries) {
             guard case .request(let id) = question.origin, let downstream = downstreams[question.downstream] else { continue }
-            downstream.questions[id] = nil
+            closeQuestion(id, of: downstream)
             answer(id, of: downstream, .internalError, "The host is gone")
         }
         _ = host.questions.removeAll()

@@ -113,13 +113,7 @@ extension Aggregator {
         cancel(.startup(downstream.id))
         cancel(.restart(downstream.id))
         // What it was never sent goes to whoever offers the tool now.
-        let queue = downstream.queue
-        downstream.queue = []
-        for (request, message, _) in queue {
-            guard let host = hosts[request.connection] else { continue }
-            host.waiting[request.id] = nil
-            dispatch(message, request, host: host)
-        }
+        for call in downstream.queue.removeAll() { dispatch(call) }
         retireIfIdle(downstream)
     }
 
@@ -135,7 +129,7 @@ extension Aggregator {
     func isOver(_ downstream: Downstream) {
         guard downstream.life.state == .stopped else { return }
         let id = downstream.id
-        for timer in [Timer.startup(id), .restart(id), .teardown(id), .childEnd(id), .expiry(id), .headers(id), .health(id)] {
+        for timer in [Timer.startup(id), .restart(id), .teardown(id), .childEnd(id), .expiry(id), .headers(id), .health(id), .gate(id)] {
             cancel(timer)
         }
         downstreams[id] = nil

@@ -153,12 +153,13 @@ extension Aggregator {
         }
         original.wasRepeated = true
         host.originals[request.id] = original
-        host.waiting[request.id] = .queued(downstream.id)
-        downstream.queue.append((request, original.message, original.purpose))
+        let history = CallHistory(began: forwarded.began, attempts: forwarded.attempt - 1)
+        let deadline = deadline(history, at: downstream)
+        enqueue(WaitingCall(original.message, request, original.purpose, history, deadline: deadline), for: downstream, host: host)
         guard isKnown else { return true }
         // It was sent before what we know now was learned: nothing new is to be found out.
         if let id = message.integerID, id < downstream.learned {
-            sendQueue(of: downstream)
+            admitWaiting(at: downstream)
         } else {
             lookAgain(at: downstream, because: kind)
         }
@@ -244,6 +245,7 @@ extension Aggregator {
         let forwarded = downstream.machine.forwarded(id)
         let action = downstream.machine.requestFailed(id, why: failure.cause, now: now)
         if case .answer(let request) = action {
+            if repeatLater(request, failure, attempt: attempt, of: downstream) { return .giveUp }
             fail(request, failure, of: downstream)
         } else {
             if forwarded == nil { debug("server '\(downstream.key)': \(failure.cause)") }
@@ -254,30 +256,40 @@ extension Aggregator {
 
     /// - Returns: when to send a request again that was certainly not carried out; `nil` for not at all.
     private func delayBeforeRepeat(_ id: Int, _ failure: HTTPFailure, attempt: Int, of downstream: Downstream) -> Duration? {
-        guard failure.delivery != .unknown, attempt < downstream.config.retry.attempts else { return nil }
-        var delay = downstream.config.retry.backoff.delay(after: attempt, using: &random)
+        guard failure.delivery != .unknown, downstream.breaker.wait(now: now) == nil else { return nil }
+        var least = Duration.zero
         switch failure.kind {
-        case .overload(let wait): if let wait { delay = max(delay, wait) }
+        case .overload(let wait): least = wait ?? .zero
         case .transient: if downstream.machine.isOpening(id) { return nil }
         case .configuration, .authorization, .sessionLost, .notMCP: return nil
         }
+        let attempts = (downstream.machine.forwarded(id)?.attempt ?? 1) - 1 + attempt
+        guard downstream.config.retry.repeats(after: attempts, failure.delivery, isHarmless: false) else { return nil }
+        let delay = max(downstream.config.retry.backoff.delay(after: attempts, using: &random), least)
         let left = downstream.machine.timeLeft(id, now: now) ?? downstream.config.startupTimeout
         return delay < left ? delay : nil
     }
 
     private func fail(_ forwarded: ForwardedRequest, _ failure: HTTPFailure, of downstream: Downstream) {
         let hint = hint(for: failure, of: downstream).map { " To mend it: \($0)." } ?? ""
-        let (kind, consequence): (RequestFailure, String) =
-            switch failure.delivery {
-            case _ where failure.kind == .authorization: (.authorizationNeeded, "The request was not carried out.")
-            case .notSent: (.unavailable, "The request was not sent.")
-            case .refused: (.unavailable, "The request was not carried out.")
-            case .unknown:
-                (.outcomeUnknown, "Whether the request had effects is not known; check before you repeat it.")
-            }
-        fail(forwarded.request, forwarded.purpose, kind, "Server '\(downstream.key)' failed: \(failure.cause).\(hint) \(consequence)")
+        let what = "Server '\(downstream.key)' failed: \(failure.cause).\(hint)"
+        let history = CallHistory(began: forwarded.began, attempts: forwarded.attempt)
+        func refuse(_ kind: RequestFailure, _ consequence: String) {
+            fail(forwarded.request, forwarded.purpose, kind, "\(what) \(consequence)", history: history, of: downstream)
+        }
+        switch failure.delivery {
+        case _ where failure.kind == .authorization: refuse(.authorizationNeeded, "The request was not carried out.")
+        case .notSent: refuse(.unavailable, "The request was not sent.")
+        case .refused: refuse(.unavailable, "The request was not carried out.")
+        case .unknown: failUnanswered(forwarded, of: downstream, what)
+        }
+        switch failure.kind {
+        case .transient, .notMCP: countFailure(of: downstream, failure.cause)
+        // It says itself when it wants to be asked again, or who has to do something.
+        case .overload, .authorization, .configuration, .sessionLost: break
+        }
         withdrawOrphanedQuestions(of: downstream)
-        retireIfIdle(downstream)
+        requestEnded(at: downstream)
     }
 
     private func hint(for failure: HTTPFailure, of downstream: Downstream) -> String? {
@@ -292,12 +304,15 @@ extension Aggregator {
             // It was remembered as one of the oldest, and is not any more.
             knownRemotes[endpoint.url] = nil
         }
-        let isFinal = failure.kind == .configuration || failure.kind == .authorization
+        let kind: Downstream.Failure.Kind =
+            switch failure.kind {
+            case .configuration: .configuration
+            case .authorization: .authorization
+            case .overload: .overload
+            case .transient, .notMCP, .sessionLost: .transient
+            }
         let before = downstream.remote?.refusal.map { "; before that, as Streamable HTTP, \($0)" } ?? ""
-        lose(
-            downstream, cause: failure.cause + before, hint: hint(for: failure, of: downstream), isFinal: isFinal,
-            isAuthorization: failure.kind == .authorization
-        )
+        lose(downstream, cause: failure.cause + before, hint: hint(for: failure, of: downstream), kind: kind)
         beginTeardown(of: downstream)
     }
 

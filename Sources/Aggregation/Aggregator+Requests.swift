@@ -25,7 +25,9 @@ extension Aggregator {
             return host.answer(request, line: Composition.error(id: request.id, .invalidParams, "\(error)\(hintOfStarting)"))
         }
         guard let downstream = downstreams[route.downstream] else { return refuse(request, kind.purpose, "Its server is gone") }
-        deliver(message, request, kind.purpose, to: downstream, as: route.nameJSON, host: host, asTask: route.needsTask)
+        deliver(
+            message, request, kind.purpose, to: downstream, as: route.nameJSON, host: host, asTask: route.needsTask,
+            isRepeatable: route.isRepeatable)
     }
 
     /// The server that is down and whose prefix the name has: it may have what is asked for, though it never got to list it.
@@ -38,15 +40,21 @@ extension Aggregator {
     }
 
     /// Sends a request to its server, or keeps it until the server is ready.
-    /// - Parameter nameJSON: what the server calls the thing, where the host's name stands; `nil` to leave it.
+    /// - Parameters:
+    ///   - nameJSON: what the server calls the thing, where the host's name stands; `nil` to leave it.
+    ///   - isRepeatable: the server says of its tool that calling it twice does no harm.
     func deliver(
         _ message: Message, _ request: HostRequest, _ purpose: ForwardedRequest.Purpose, to downstream: Downstream, as nameJSON: String?,
-        host: HostConnection, with input: EraBridge.Input? = nil, asTask: Bool = false
+        host: HostConnection, with input: EraBridge.Input? = nil, asTask: Bool = false, isRepeatable: Bool = false
     ) {
         // A server that is to end still gets what it has asked for.
         let goesOn = input != nil && downstream.machine.phase == .ready && downstream.isConnected
         guard downstream.life.isReady || goesOn, let connection = downstream.connection else {
-            return wait(message, request, purpose, for: downstream, host: host)
+            return waitUntilReady(message, request, purpose, for: downstream, host: host)
+        }
+        // What is under way already is not held back.
+        if !isFree(downstream), purpose.isWork, host.waiting[request.id] == nil, !downstream.queue.isEmpty || !mayPass(downstream) {
+            return waitForTurn(message, request, purpose, at: downstream, host: host)
         }
         guard connection.backlog < Limits.serverBacklog else {
             return refuse(request, purpose, "Server '\(downstream.key)' does not read what it is sent")
@@ -64,8 +72,14 @@ extension Aggregator {
             request: request,
             purpose: purpose,
             progressToken: message.isToken(token) ? message.text(token) : nil,
-            idleTimeout: downstream.config.timeout,
-            latest: downstream.config.maxTimeout.map { now.advanced(by: $0) })
+            idleTimeout: downstream.config.timeout, latest: nil)
+        (forwarded.began, forwarded.sent) = (now, now)
+        if !host.histories.isEmpty, let history = host.histories[request.id] {
+            (forwarded.began, forwarded.attempt) = (history.began, history.attempts + 1)
+            // It begins anew: what it would tell is behind what the host knows already.
+            if history.lastSent != nil { forwarded.progressToken = nil }
+        }
+        forwarded.latest = downstream.config.maxTimeout.map { forwarded.began.advanced(by: $0) }
         // One that asked for a task itself follows it itself.
         let wantsTask = message.places[.task].isPresent && host.knowsTasks(request)
         if wantsTask, downstream.machine.introduction?.capabilities.tasks != true || era == .stateless {
@@ -78,10 +92,18 @@ extension Aggregator {
         }
         forwarded.wantsTask = wantsTask
         forwarded.runsAsTask = asTask && !wantsTask && downstream.machine.introduction?.capabilities.tasks == true
+        // What brings something that was asked for is about one attempt alone.
+        if input == nil, request.parking == nil, !wantsTask, message.places[.requestState].isAbsent,
+            mayRepeat(purpose, isRepeatable: isRepeatable, at: downstream)
+        {
+            forwarded.original = message.bytes
+        }
         guard let id = downstream.machine.forward(forwarded, now: now) else {
             return refuse(request, purpose, "Server '\(downstream.key)' has too many requests in flight")
         }
         host.waiting[request.id] = .sent(downstream.id, id)
+        downstream.figures.sent += 1
+        if downstream.config.rateLimit != nil, purpose.isWork { downstream.window.add(now) }
         if era == .stateless || era != request.era, purpose.mayAsk, host.originals[request.id] == nil {
             host.originals[request.id] = Original(message: message, purpose: purpose, nameJSON: nameJSON)
         }
@@ -111,31 +133,6 @@ extension Aggregator {
         expectExpiry(of: downstream, within: DownstreamProtocol.listTimeout)
     }
 
-    /// Keeps a request until its server is ready, or refuses it if that is not to be expected soon.
-    private func wait(
-        _ message: Message, _ request: HostRequest, _ purpose: ForwardedRequest.Purpose, for downstream: Downstream, host: HostConnection
-    ) {
-        guard case .starting = downstream.life.state else {
-            return fail(request, purpose, downstream.unavailability, describeDown(downstream))
-        }
-        guard downstream.queue.count < Limits.waitingCalls else {
-            return refuse(request, purpose, "Server '\(downstream.key)' is starting, and too many requests wait for it already")
-        }
-        host.waiting[request.id] = .queued(downstream.id)
-        downstream.queue.append((request, message, purpose))
-    }
-
-    /// Routes what was kept for a server anew: it is ready, or will not be, and its list may have changed its names.
-    func sendQueue(of downstream: Downstream) {
-        let queue = downstream.queue
-        downstream.queue = []
-        for (request, message, _) in queue {
-            guard let host = hosts[request.connection] else { continue }
-            host.waiting[request.id] = nil
-            dispatch(message, request, host: host)
-        }
-    }
-
     /// Routes a request by its method.
     func dispatch(_ message: Message, _ request: HostRequest, host: HostConnection) {
         switch message.method {
@@ -162,17 +159,29 @@ extension Aggregator {
 
     /// Answers a request that no server has answered: a tool call with a result that tells the host's model what is wrong, anything
     /// else with an error.
-    func fail(_ request: HostRequest, _ purpose: ForwardedRequest.Purpose, _ kind: RequestFailure, _ text: String) {
+    /// - Parameter history: what was tried at the server.
+    func fail(
+        _ request: HostRequest, _ purpose: ForwardedRequest.Purpose, _ kind: RequestFailure, _ text: String,
+        history: CallHistory? = nil, of downstream: Downstream? = nil
+    ) {
         guard let host = hosts[request.connection] else { return }
+        var (kind, text) = (kind, text)
+        // It may have been carried out all the same, before it was to be sent again.
+        if let history, let sent = history.lastSent, kind == .unavailable {
+            kind = .outcomeUnknown
+            text += " It was sent before, \(sent.duration(to: now).text) ago, and whether it had effects is not known."
+        }
         if case .subscribe(let uri) = purpose, request.era == .stateless {
             return subscribed(uri, nil, listener: request, isRefused: true, host: host)
         }
-        let text = redact(text)
+        text = redact(text)
         if let parking = request.parking { leaveQuestions(of: parking, host: host) }
+        var meta = [(key: RequestFailure.metaKey, json: ByteBuffer(string: JSONString.encoded(kind.rawValue)))]
+        if let history, let downstream { meta.append((RequestFailure.deliveryKey, deliveryReport(history, at: downstream))) }
         if purpose == .tool {
-            answer(request, Composition.toolFailure(text, metaKey: RequestFailure.metaKey, metaValue: kind.rawValue), host: host)
+            answer(request, Composition.toolFailure(text, meta: meta), host: host)
         } else {
-            let data = JSONWriter.object { $0.member(RequestFailure.metaKey, kind.rawValue) }
+            let data = JSONWriter.object { for (key, json) in meta { $0.member(key, json: json) } }
             host.answer(request, line: Composition.error(id: request.id, .internalError, text, data: data))
         }
     }
@@ -281,11 +290,11 @@ extension Aggregator {
                 request = early.remove(at: index).request
             }
         case .queued(let downstreamID):
-            if let downstream = downstreams[downstreamID],
-                let index = downstream.queue.firstIndex(where: { $0.request.connection == host.id && $0.request.id == id })
-            {
-                request = downstream.queue.remove(at: index).request
-            }
+            let waiting = downstreams[downstreamID]?.queue.remove { $0.request.connection == host.id && $0.request.id == id }
+            request = waiting?.first?.request ?? request
+        case .repeating:
+            request = host.repetitions.removeValue(forKey: id)?.request ?? request
+            cancel(.repetition(host.id, id))
         case .sent(let downstreamID, let number):
             guard let downstream = downstreams[downstreamID], let forwarded = downstream.machine.abandon(number) else { break }
             request = forwarded.request
@@ -302,7 +311,7 @@ extension Aggregator {
             if let parking = request.parking { endParking(parking, host: host, reason: "the request was cancelled") }
             withdrawOrphanedQuestions(of: downstream)
             forgetQuestionsOfEndedTasks(at: downstream)
-            retireIfIdle(downstream)
+            requestEnded(at: downstream)
         case .input(let downstreamID):
             request = host.inputs[id]?.request ?? request
             withdrawInput(id, host: host, reason: "the request that led to this question is over")
@@ -329,15 +338,16 @@ extension Aggregator {
     func expireCalls(of downstream: Downstream) {
         let now = now
         downstream.nextExpiry = nil
-        // It may have answered in time: we do not read it, because a host does not read us. And a person who is being asked may take
-        // any time.
-        if downstream.connection?.isReading == false || !downstream.questions.isEmpty {
-            downstream.machine.extendDeadlines(now: now)
-        }
+        // It may have answered in time: we do not read it, because a host does not read us.
+        if downstream.connection?.isReading == false { downstream.machine.extendDeadlines(now: now) }
+        countPauses(at: downstream)
+        var timedOut = 0
         for (id, expired) in downstream.machine.expire(now: now) {
             cancelTask(of: expired, at: downstream)
             downstream.connection?.send(line: DownstreamProtocol.cancellation(of: id, reason: "timed out"))
             report(.warning, "server '\(downstream.key)': a request timed out")
+            downstream.figures.timeouts += 1
+            timedOut += 1
             let isCapped = expired.latest.map { $0 <= now } ?? false
             let (time, key) =
                 isCapped ? (downstream.config.maxTimeout ?? expired.idleTimeout, "maxTimeout") : (expired.idleTimeout, "timeout")
@@ -346,13 +356,16 @@ extension Aggregator {
                 """
                 Server '\(downstream.key)' did not answer within \(time.text). The request was cancelled, but may have had effects all \
                 the same; check before you repeat it. A longer '\(key)' can be set for this server in mcpagg's config file.
-                """)
+                """,
+                history: CallHistory(began: expired.began, attempts: expired.attempt, lastSent: expired.sent), of: downstream)
         }
+        for _ in 0..<timedOut { countFailure(of: downstream, "it did not answer a call in time") }
+        expireWaiting(at: downstream)
         withdrawOrphanedQuestions(of: downstream)
         forgetQuestionsOfEndedTasks(at: downstream)
-        retireIfIdle(downstream)
+        requestEnded(at: downstream)
         expectRelist(of: downstream)
-        guard let next = downstream.machine.nextDeadline else { return }
+        guard let next = [downstream.machine.nextDeadline, downstream.queue.earliestDeadline].compactMap({ $0 }).min() else { return }
         downstream.nextExpiry = next
         set(.expiry(downstream.id), after: now.duration(to: next))
     }

@@ -22,13 +22,22 @@ extension Aggregator {
             endListens(of: host)
             endParkings(of: host, waitingToo: false, reason: "mcpagg is ending")
         }
+        for host in hosts.values {
+            for (id, call) in host.repetitions {
+                cancel(.repetition(host.id, id))
+                fail(call.request, call.purpose, .unavailable, "mcpagg is ending.", history: call.history)
+            }
+            host.repetitions = [:]
+        }
         ending = Ending(pace: pace, isSayingGoodbye: ending?.isSayingGoodbye ?? false)
         set(.end, after: pace.closeInput + pace.terminate + Limits.killWait)
         for downstream in Array(downstreams.values) {
             downstream.life.stop()
             cancel(.startup(downstream.id))
             cancel(.restart(downstream.id))
-            while let (request, _, purpose) = downstream.queue.popFirst() { fail(request, purpose, .unavailable, "mcpagg is ending") }
+            for call in downstream.queue.removeAll() {
+                fail(call.request, call.purpose, .unavailable, "mcpagg is ending.", history: call.history, of: downstream)
+            }
             beginTeardown(of: downstream, pace: pace)
         }
         endIfOver()

@@ -14,7 +14,7 @@ package import Transports
 /// The one owner of mutable state, pinned to the event loop of all its connections: channel handlers enter it without a task or a
 /// thread hop, so messages keep their order and a forwarded call costs no scheduling. The files beside this one follow the way of a
 /// call: `+Hosts`, `+Requests`, `+Downstreams`, `+Children`, `+Remotes`; where it forks, `+Questions`, `+Parking`, `+Input`,
-/// `+Resources`, `+Listens` and `+Tasks`;
+/// `+Gates`, `+Retry`, `+Resources`, `+Listens` and `+Tasks`;
 /// beside it are `+Access`, `+Health`, `+Catalog`, `+Reload` and `+Shutdown`.
 package actor Aggregator {
     /// What differs between a server for hosts and a single command in a shell.
@@ -183,6 +183,10 @@ package actor Aggregator {
         case task(DownstreamID, Int)
         /// A stateless server asked for another try.
         case inputRetry(HostConnectionID, RequestID)
+        /// The rate limit lets the next call through.
+        case gate(DownstreamID)
+        /// A request that got no answer is sent again.
+        case repetition(HostConnectionID, RequestID)
         /// One end of a child is known, the other not yet.
         case childEnd(DownstreamID)
         /// A call times out.
@@ -247,6 +251,8 @@ package actor Aggregator {
         case .parked(let id, let parking): if let host = hosts[id] { endParking(parking, host: host, reason: "the host did not come back") }
         case .task(let id, let number): if let downstream = downstreams[id] { lookAtTask(number, of: downstream) }
         case .inputRetry(let id, let request): if let host = hosts[id] { sendInput(request, host: host) }
+        case .gate(let id): if let downstream = downstreams[id] { admitWaiting(at: downstream) }
+        case .repetition(let id, let request): if let host = hosts[id] { repetitionIsDue(request, host: host) }
         case .relist(let id): if let downstream = downstreams[id] { readListAgain(of: downstream) }
         case .expiry(let id): if let downstream = downstreams[id] { expireCalls(of: downstream) }
         case .listWait: endListWait()

@@ -29,8 +29,13 @@ final class Downstream {
     var features: [FeatureKind: [FeatureDefinition]] = [:]
     /// Why lists could not be read the last time.
     var listFailures: [FeatureKind: String] = [:]
-    /// Requests that came while it was starting.
-    var queue: Deque<(request: HostRequest, message: Message, purpose: ForwardedRequest.Purpose)> = []
+    /// Requests that came while it was starting, or had no place for them.
+    var queue = CallQueue()
+    var breaker = CircuitBreaker()
+    /// Calls in flight up to which one may find out whether it is well, while the circuit is half open.
+    var probeLimit = 1
+    /// When calls were sent, for its rate limit.
+    var window = SlidingWindow()
     /// What it asked hosts, by its own ids.
     var questions: [RequestID: OpenQuestion] = [:]
     /// What its tasks want to know, as far as it was asked.
@@ -65,6 +70,10 @@ final class Downstream {
         var method: Method
         /// A request was in flight at the server when it asked: with the last of those the question has lost its reason.
         var hasCause: Bool
+        /// Our id of the request that led to it, if that is known for certain.
+        var cause: Int?
+        /// Since when the time of that request stands still.
+        var since: Instant
     }
 
     struct TaskQuestion {
@@ -81,6 +90,9 @@ final class Downstream {
     /// From launch to the first complete tool list.
     var startTime: Duration?
     var failure: Failure?
+    /// The last that counted for its circuit: of the server, or of one call.
+    var lastFailure: (cause: String, at: Instant)?
+    var figures = Figures()
     var errorOutput = ErrorOutputRing()
     var noise = Noise()
 
@@ -121,11 +133,37 @@ final class Downstream {
 
     /// Why it is not running.
     struct Failure {
+        /// What can be done about it (DESIGN, D8).
+        enum Kind: String {
+            /// Nothing, before the person changes something.
+            case configuration
+            /// The person has to log in.
+            case authorization
+            /// It ends again and again, soon after it was started: it is tried less and less often.
+            case crashLoop = "crash loop"
+            /// The next attempt may work.
+            case transient
+            /// It wants to be left alone for a while.
+            case overload
+        }
+
+        var kind: Kind
         var cause: String
         var hint: String?
         var at: Instant
-        /// The person has to log in.
-        var isAuthorization = false
+    }
+
+    /// What has happened since we know it.
+    struct Figures {
+        var sent = 0
+        var answered = 0
+        /// Calls without an answer, and connections that were lost.
+        var failures = 0
+        var timeouts = 0
+        /// Requests that were sent again.
+        var repeated = 0
+        /// Answers that came after their calls were given up, of earlier launches.
+        var late = 0
     }
 
     /// Lines on its standard output that are no messages.
@@ -143,7 +181,7 @@ final class Downstream {
     var key: String { config.key }
 
     /// What is said of requests that it cannot be sent.
-    var unavailability: RequestFailure { failure?.isAuthorization == true ? .authorizationNeeded : .unavailable }
+    var unavailability: RequestFailure { failure?.kind == .authorization ? .authorizationNeeded : .unavailable }
 
     func sawElicitation(_ id: String) {
         elicitations.append(id)

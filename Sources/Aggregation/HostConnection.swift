@@ -20,8 +20,10 @@ final class HostConnection {
         case servers
         /// It was sent under this id.
         case sent(DownstreamID, Int)
-        /// Its server is starting.
+        /// Its server is starting, or has no place for it.
         case queued(DownstreamID)
+        /// It got no answer, and is sent again in a while.
+        case repeating
         /// The host itself is asked for what a stateless server wants first.
         case input(DownstreamID)
         /// It is a subscription, which lasts until one side ends it.
@@ -85,6 +87,10 @@ final class HostConnection {
     var listens: OrderedDictionary<RequestID, Listen> = [:]
     /// Its requests of the stateless era that are not answered yet.
     var stateless: Set<RequestID> = []
+    /// What was tried for requests that are not answered yet, of those that did not just go out at once.
+    var histories: [RequestID: CallHistory] = [:]
+    /// Requests that are sent again in a while.
+    var repetitions: [RequestID: WaitingCall] = [:]
     /// Reads of resources whose owner is not known: the servers to ask next.
     var reads: [RequestID: Read] = [:]
     /// What servers asked it, and it has not answered.
@@ -185,7 +191,8 @@ final class HostConnection {
         waiting[request.id] = nil
         reads[request.id] = nil
         if let parking = request.parking { parked[parking] = nil }
-        guard !originals.isEmpty || !stateless.isEmpty || !inputs.isEmpty else { return }
+        guard !originals.isEmpty || !stateless.isEmpty || !inputs.isEmpty || !histories.isEmpty else { return }
+        histories[request.id] = nil
         originals[request.id] = nil
         stateless.remove(request.id)
         inputs[request.id] = nil

@@ -10,8 +10,12 @@ package enum Limits {
     package static let serverBacklog = 2 * LineFraming.defaultLimit
     /// Bytes a host may leave unread before we stop reading its requests.
     package static let hostBacklog = 2 * LineFraming.defaultLimit
-    /// Calls that wait for a server which is starting.
-    package static let waitingCalls = 256
+    /// Calls that wait for one server, because it is starting or has no place for them, and their bytes.
+    package static let waitingCalls = 1_024
+    package static let waitingBytes = LineFraming.defaultLimit
+    /// The same for all servers together.
+    package static let allWaitingCalls = 4_096
+    package static let allWaitingBytes = 4 * LineFraming.defaultLimit
     /// Calls of unknown tools that wait for servers which are starting for the first time.
     package static let earlyRequests = 256
     /// Questions of one server that hosts have not answered yet.

@@ -11,4 +11,6 @@ package enum RequestFailure: String, Sendable {
 
     /// Under this key of the result's `_meta` stands the raw value.
     package static let metaKey = "dev.mcpagg/failure"
+    /// And under this one what was tried: an object with `server`, `attempts`, `sent`, and, if it was, `sentAt` and `sentAgo_ms`.
+    package static let deliveryKey = "dev.mcpagg/delivery"
 }

@@ -64,7 +64,7 @@ extension Aggregator {
                 switch downstream.life.state {
                 case .idle, .starting: .starting
                 case .ready: .ready
-                case .backingOff, .failed, .stopped: downstream.failure?.isAuthorization == true ? .authorizationNeeded : .down
+                case .backingOff, .failed, .stopped: downstream.failure?.kind == .authorization ? .authorizationNeeded : .down
                 }
             return ServerStatus(
                 key: server.key, state: state,

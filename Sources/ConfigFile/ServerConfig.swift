@@ -20,7 +20,7 @@ package struct ServerConfig: Equatable, Sendable {
 
     package static let defaultTimeout = Duration.seconds(120)
     package static let defaultStartupTimeout = Duration.seconds(30)
-    package static let defaultMaxConcurrentCalls = 16
+    package static let defaultMaxConcurrentCalls = 64
 
     /// Its name in the file.
     package var key: String

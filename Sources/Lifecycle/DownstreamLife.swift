@@ -93,5 +93,30 @@ package struct DownstreamLife: Sendable {
         return true
     }
 
+    /// It need not wait any longer: somebody wants it now.
+    package mutating func hurry(now: Instant) {
+        if case .backingOff(let attempt, _) = state { state = .backingOff(attempt: attempt, until: now) }
+    }
+
+    /// What it did so far does not count against it any more.
+    package mutating func forgive() {
+        switch state {
+        case .backingOff(_, let until): state = .backingOff(attempt: 0, until: until)
+        case .starting: state = .starting(attempt: 1)
+        case .ready(_, let since): state = .ready(attempt: 1, since: since)
+        case .idle, .failed, .stopped: break
+        }
+    }
+
+    /// Launches in a row that came to nothing, or ended soon after.
+    package var failures: Int {
+        switch state {
+        case .backingOff(let attempt, _): attempt
+        case .starting(let attempt): attempt - 1
+        case .ready(let attempt, _): attempt - 1
+        case .idle, .failed, .stopped: 0
+        }
+    }
+
     package mutating func stop() { state = .stopped }
 }

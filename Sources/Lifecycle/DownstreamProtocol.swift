@@ -149,6 +149,9 @@ package struct DownstreamProtocol: Sendable {
         }
     }
 
+    /// Requests of any kind, sent and not answered: known without counting.
+    package var openRequests: Int { requests.count }
+
     /// Requests of hosts, sent and not answered, by our ids of them.
     package var forwarded: [(id: Int, request: ForwardedRequest)] {
         requests.entries.compactMap { waiting in
@@ -407,7 +410,17 @@ package struct DownstreamProtocol: Sendable {
 
     // MARK: Ends
 
-    /// We did not listen, or a person is being asked: what the requests in flight have waited until now does not count.
+    /// A person was asked something for so long on account of this request: that is not the server's time.
+    /// - Parameter id: our id of it; `nil` if it may have been any that can lead to questions.
+    package mutating func paused(_ id: Int?, for time: Duration, now: Instant) {
+        for (other, waiting) in Array(requests.entries) where id == nil || id == other {
+            guard case .forwarded(var request, _) = waiting, request.purpose.mayAsk else { continue }
+            request.latest = request.latest?.advanced(by: time)
+            requests[other] = .forwarded(request, deadline: request.deadline(from: now))
+        }
+    }
+
+    /// We did not listen: what the requests in flight have waited until now does not count.
     package mutating func extendDeadlines(now: Instant) {
         for (id, waiting) in Array(requests.entries) {
             switch waiting {

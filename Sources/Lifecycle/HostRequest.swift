@@ -1,5 +1,6 @@
 package import JSONRPC
 package import MCPProtocol
+package import NIOCore
 package import Resilience
 
 /// One of the connections on which hosts reach us.
@@ -71,6 +72,13 @@ package struct ForwardedRequest: Sendable {
     package var followedTask: String?
     /// The task that it became.
     package var task: TaskRun?
+    /// When the host asked for it, and when it was sent.
+    package var began = Instant(nanoseconds: 0)
+    package var sent = Instant(nanoseconds: 0)
+    /// Counts from 1.
+    package var attempt = 1
+    /// The host's message, if it may be sent again though it may have been carried out; else `nil`.
+    package var original: ByteBuffer?
 
     package init(request: HostRequest, purpose: Purpose, progressToken: String?, idleTimeout: Duration, latest: Instant?) {
         self.request = request

@@ -48,7 +48,8 @@ package enum Composition {
 
     /// A tool result that tells the model what went wrong (2025-11-25, server/tools, "Error Handling": failures of the execution).
     /// - Parameter metaKey: a member of `_meta` that tells programs, with `metaValue` as its text.
-    package static func toolFailure(_ text: String, metaKey: String, metaValue: String) -> ByteBuffer {
+    /// - Parameter meta: the members of `_meta`, as JSON.
+    package static func toolFailure(_ text: String, meta: [(key: String, json: ByteBuffer)]) -> ByteBuffer {
         JSONWriter.object { result in
             result.array("content") {
                 $0.object {
@@ -57,7 +58,7 @@ package enum Composition {
                 }
             }
             result.member("isError", true)
-            result.object("_meta") { $0.member(metaKey, metaValue) }
+            result.object("_meta") { for (key, json) in meta { $0.member(key, json: json) } }
         }
     }
 }

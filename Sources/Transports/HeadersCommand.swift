@@ -1,5 +1,6 @@
 import JSONRPC
 import NIOCore
+import Resilience
 import Subprocess
 import SystemPackage
 

@@ -30,7 +30,7 @@ struct Serve: AsyncParsableCommand {
             options: options, location: location, surroundings: surroundings, logLevel: global.logLevel?.level ?? .info)
         let aggregator = running.aggregator
         // Before there are servers: a signal must end them too.
-        let signals = await UnixSignalsSequence(trapping: .sigint, .sigterm, .sighup)
+        let signals = await UnixSignalsSequence(trapping: .sigint, .sigterm, .sighup, .sigusr1)
         let reader = ConfigFollower(location: location, aggregator: aggregator)
         let (changes, changed) = AsyncStream.makeStream(of: Bool.self, bufferingPolicy: .bufferingNewest(16))
         // Watched before it is read, so that no change falls between the two.
@@ -50,9 +50,14 @@ struct Serve: AsyncParsableCommand {
         let listen = Task {
             var interrupts = 0
             for await signal in signals {
-                if signal == .sighup {
+                switch signal {
+                case .sighup:
                     changed.yield(true)
                     continue
+                case .sigusr1:
+                    await aggregator.resetBreakers()
+                    continue
+                default: break
                 }
                 interrupts += 1
                 if interrupts == 1 {

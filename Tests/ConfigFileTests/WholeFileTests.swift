@@ -42,7 +42,7 @@ struct WholeFileTests {
         let config = try read("mcpServers: { a: { command: x } }")
         let server = try #require(config.servers["a"])
         #expect(server == ServerConfig(key: "a", endpoint: .command(Command(executable: "x"))))
-        #expect(server.timeout == .seconds(120) && server.maxConcurrentCalls == 16 && server.rateLimit == nil)
+        #expect(server.timeout == .seconds(120) && server.maxConcurrentCalls == 64 && server.rateLimit == nil)
         #expect(config.settings == AggregatorSettings())
         #expect(config.notes.isEmpty && config.secrets.isEmpty)
     }

@@ -7,7 +7,7 @@ enum Rules {
     static let imports: [String: Set<String>] = {
         let jsonrpc: Set = ["NIOCore"]
         let mcpProtocol: Set = ["JSONRPC", "NIOCore"]
-        let resilience: Set<String> = []
+        let resilience: Set = ["DequeModule"]
         let configFile: Set = ["CLibYAML", "JSONRPC", "OrderedCollections", "Resilience"]
         let featureCatalog: Set = ["Crypto", "JSONRPC", "MCPProtocol", "NIOCore", "OrderedCollections"]
         let lifecycle: Set = ["JSONRPC", "MCPProtocol", "NIOCore", "Resilience"]
@@ -20,7 +20,9 @@ enum Rules {
         let modules: Set = [
             "Authorization", "ConfigFile", "FeatureCatalog", "JSONRPC", "Lifecycle", "MCPProtocol", "Resilience", "Transports",
         ]
-        let aggregation = modules.union(["Crypto", "DequeModule", "Logging", "NIOCore", "OrderedCollections"])
+        let aggregation = modules.union([
+            "Crypto", "DequeModule", "FoundationEssentials", "Logging", "NIOCore", "OrderedCollections",
+        ])
         let program: Set = ["Aggregation", "ArgumentParser", "FoundationEssentials", "NIOPosix", "UnixSignals"]
         return [
             "JSONRPC": jsonrpc, "MCPProtocol": mcpProtocol, "Resilience": resilience, "ConfigFile": configFile,

@@ -1,5 +1,6 @@
 package import AsyncHTTPClient
 package import NIOCore
+import Resilience
 
 /// Clients for servers that become known only on the way, as authorization servers do: one for each origin, because each checks one name,
 /// and perhaps has a proxy of its own.

@@ -1,3 +1,5 @@
+package import Resilience
+
 /// Why a request over HTTP has no answer, or a stream of events has ended (DESIGN, D8).
 package struct HTTPFailure: Error, Sendable {
     /// What can be done about it.
@@ -17,12 +19,7 @@ package struct HTTPFailure: Error, Sendable {
     }
 
     /// What became of the request (DESIGN, D7).
-    package enum Delivery: Hashable, Sendable {
-        case notSent
-        /// The server says that it did nothing.
-        case refused
-        case unknown
-    }
+    package typealias Delivery = Resilience.Delivery
 
     package var kind: Kind
     package var delivery: Delivery

@@ -2,6 +2,7 @@ import JSONRPC
 import MCPProtocol
 import NIOCore
 import NIOHTTP1
+import Resilience
 
 /// What an answer that is no success says.
 enum HTTPRefusal {

@@ -1,3 +1,5 @@
+import Resilience
+
 /// Which proxy leads to which server, as the environment says: `HTTP_PROXY`, `HTTPS_PROXY` and `NO_PROXY`, in either case.
 package struct ProxyRules: Sendable {
     package struct Credentials: Hashable, Sendable {

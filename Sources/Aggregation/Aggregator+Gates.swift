@@ -1,0 +1,226 @@
+import ConfigFile
+import FeatureCatalog
+import JSONRPC
+import Lifecycle
+import MCPProtocol
+import NIOCore
+import OrderedCollections
+import Resilience
+
+// What can stand between a request and its server: a server that is not ready, its circuit, and limits on calls. Who cannot pass
+// waits in the server's queue, or is refused.
+extension Aggregator {
+    /// Nothing does: the usual case, and no more than a look.
+    func isFree(_ downstream: Downstream) -> Bool {
+        downstream.breaker.state == .closed && downstream.queue.isEmpty && downstream.config.rateLimit == nil
+            && downstream.machine.openRequests < downstream.config.maxConcurrentCalls
+    }
+
+    /// Whether one more request may go to a server that is ready, behind which none waits.
+    func mayPass(_ downstream: Downstream) -> Bool {
+        // One whose person is being asked does not keep the server busy; and what that person does may need the server.
+        let inFlight = max(0, downstream.machine.requestsInFlight - downstream.questions.count)
+        switch downstream.breaker.state {
+        case .closed: break
+        case .open:
+            guard downstream.breaker.wait(now: now) == nil else { return false }
+            downstream.breaker.tryAgain()
+            downstream.probeLimit = inFlight + 1
+        case .halfOpen: guard inFlight < downstream.probeLimit else { return false }
+        }
+        guard inFlight < downstream.config.maxConcurrentCalls else { return false }
+        if let limit = downstream.config.rateLimit, let wait = downstream.window.wait(now: now, limit) {
+            set(.gate(downstream.id), after: wait)
+            return false
+        }
+        return true
+    }
+
+    /// Keeps a request until a place is free for it.
+    func waitForTurn(
+        _ message: Message, _ request: HostRequest, _ purpose: ForwardedRequest.Purpose, at downstream: Downstream, host: HostConnection
+    ) {
+        guard downstream.breaker.wait(now: now) == nil else {
+            return fail(request, purpose, .unavailable, describeDown(downstream))
+        }
+        enqueue(message, request, purpose, for: downstream, host: host)
+    }
+
+    /// Keeps a request until its server is ready, or refuses it if that is not to be expected soon.
+    func waitUntilReady(
+        _ message: Message, _ request: HostRequest, _ purpose: ForwardedRequest.Purpose, for downstream: Downstream, host: HostConnection
+    ) {
+        // Tasks end with the server that has them.
+        if case .task = purpose { return fail(request, purpose, downstream.unavailability, describeDown(downstream)) }
+        guard isExpected(downstream, attempts: host.histories[request.id]?.attempts ?? 0) else {
+            return fail(request, purpose, downstream.unavailability, describeDown(downstream))
+        }
+        enqueue(message, request, purpose, for: downstream, host: host)
+    }
+
+    /// Whether a server that is not ready will be, so that a request may wait for it. The person's own request may be what tries it.
+    private func isExpected(_ downstream: Downstream, attempts: Int) -> Bool {
+        guard ending == nil, downstream.breaker.wait(now: now) == nil else { return false }
+        switch downstream.life.state {
+        case .idle, .starting: break
+        case .backingOff(_, let until):
+            let policy = downstream.config.retry
+            guard options.restartsServers, attempts + 1 < policy.attempts else { return false }
+            if downstream.breaker.state != .closed {
+                restartNow(downstream)
+            } else if now.advanced(by: downstream.config.timeout) <= until {
+                return false
+            }
+        case .failed:
+            // Somebody may have installed what was missing.
+            guard options.restartsServers, downstream.failure?.kind == .configuration, downstream.config.unusable == nil,
+                let failed = downstream.failure?.at, failed.advanced(by: downstream.config.circuitBreaker.reset) <= now,
+                downstream.life.retry()
+            else { return false }
+            launch(downstream)
+            guard case .starting = downstream.life.state else { return false }
+        case .ready, .stopped: return false
+        }
+        downstream.breaker.tryAgain()
+        return true
+    }
+
+    func restartNow(_ downstream: Downstream) {
+        downstream.life.hurry(now: now)
+        if downstream.connection == nil { set(.restart(downstream.id), after: .zero) }
+    }
+
+    private func enqueue(
+        _ message: Message, _ request: HostRequest, _ purpose: ForwardedRequest.Purpose, for downstream: Downstream, host: HostConnection
+    ) {
+        let bytes = message.bytes.readableBytes
+        let all = downstreams.values.reduce(into: (calls: 0, bytes: 0)) {
+            $0.calls += $1.queue.count
+            $0.bytes += $1.queue.bytes
+        }
+        let isFull = downstream.queue.count >= Limits.waitingCalls || downstream.queue.bytes + bytes > Limits.waitingBytes
+        guard !isFull, all.calls < Limits.allWaitingCalls, all.bytes + bytes <= Limits.allWaitingBytes else {
+            let whose = isFull ? "for it" : "for servers"
+            let why = reasonToWait(for: downstream)
+            return refuse(request, purpose, "Server '\(downstream.key)' \(why), and too many requests wait \(whose) already")
+        }
+        var history = host.histories.removeValue(forKey: request.id) ?? CallHistory(began: now)
+        // That it cannot be sent now is an attempt that came to nothing.
+        if case .backingOff = downstream.life.state { history.attempts += 1 }
+        enqueue(WaitingCall(message, request, purpose, history, deadline: deadline(history, at: downstream)), for: downstream, host: host)
+    }
+
+    func enqueue(_ call: WaitingCall, for downstream: Downstream, host: HostConnection) {
+        host.waiting[call.request.id] = .queued(downstream.id)
+        downstream.queue.append(call)
+        expectExpiry(of: downstream, within: now.duration(to: call.deadline))
+    }
+
+    /// How long a request may wait to be sent, or to be sent again.
+    func deadline(_ history: CallHistory, at downstream: Downstream) -> Instant {
+        let idle = now.advanced(by: downstream.config.timeout)
+        return downstream.config.maxTimeout.map { min(history.began.advanced(by: $0), idle) } ?? idle
+    }
+
+    /// Sends what waits, as far as it may pass.
+    func admitWaiting(at downstream: Downstream) {
+        guard downstream.life.isReady, !downstream.queue.isEmpty else { return }
+        // Out of its place while it is worked on: what comes back to it came after these.
+        var queue = downstream.queue
+        downstream.queue = CallQueue()
+        while !queue.isEmpty, mayPass(downstream), let call = queue.popFirst() { dispatch(call) }
+        downstream.queue.prepend(queue)
+    }
+
+    /// Routes anew what was kept: names may have changed meanwhile.
+    func dispatch(_ call: WaitingCall) {
+        guard let host = hosts[call.request.connection] else { return }
+        host.waiting[call.request.id] = nil
+        host.histories[call.request.id] = call.history
+        dispatch(call.message, call.request, host: host)
+    }
+
+    /// A request is not in flight any more: there may be a place for another, or nothing left to wait for.
+    func requestEnded(at downstream: Downstream) {
+        admitWaiting(at: downstream)
+        retireIfIdle(downstream)
+    }
+
+    /// What has waited too long.
+    func expireWaiting(at downstream: Downstream) {
+        let now = now
+        for call in downstream.queue.remove(where: { $0.deadline <= now }) {
+            let time = call.history.began.duration(to: now).text
+            fail(
+                call.request, call.purpose, .unavailable,
+                "Server '\(downstream.key)' \(reasonToWait(for: downstream)); the request waited for \(time) and was not sent.",
+                history: call.history, of: downstream)
+        }
+    }
+
+    private func reasonToWait(for downstream: Downstream) -> String {
+        guard downstream.life.isReady else { return downstream.failure == nil ? "is starting" : "is not running" }
+        if let limit = downstream.config.rateLimit, downstream.window.wait(now: now, limit) != nil {
+            return "has had the \(limit.calls) calls of its 'rateLimit' in \(limit.per.text)"
+        }
+        return "works on as many calls as its 'maxConcurrentCalls' allows"
+    }
+
+    // MARK: The circuit
+
+    /// Something that calls may be spared from now on.
+    func countFailure(of downstream: Downstream, _ cause: String) {
+        downstream.figures.failures += 1
+        downstream.lastFailure = (cause, now)
+        let wasOpen = downstream.breaker.wait(now: now) != nil
+        guard downstream.breaker.failed(now: now, downstream.config.circuitBreaker) else { return }
+        if !wasOpen, let wait = downstream.breaker.wait(now: now) {
+            let count = downstream.breaker.failuresInARow
+            report(.warning, "server '\(downstream.key)' has failed \(count) times in a row; calls to it fail at once for \(wait.text)")
+        }
+        for call in downstream.queue.removeAll() {
+            fail(call.request, call.purpose, downstream.unavailability, describeDown(downstream), history: call.history, of: downstream)
+        }
+    }
+
+    /// A call was answered.
+    func countSuccess(of downstream: Downstream) {
+        downstream.figures.answered += 1
+        // Compared first: this is on the way of every answer.
+        guard downstream.breaker.failuresInARow > 0 else { return }
+        if downstream.breaker.state != .closed { report(.notice, "server '\(downstream.key)' answers calls again") }
+        downstream.breaker.succeeded()
+    }
+
+    /// Everything that failed so far is forgotten, and what waits for its next attempt is tried now.
+    package func resetBreakers() {
+        report(.notice, "all circuits are closed, and servers that are down are tried now")
+        for id in Array(current.values) + Array(replacements.values) {
+            guard let downstream = downstreams[id] else { continue }
+            downstream.breaker.reset()
+            downstream.life.forgive()
+            if case .backingOff = downstream.life.state { restartNow(downstream) }
+            admitWaiting(at: downstream)
+        }
+        retryFailed()
+        flush()
+    }
+}
+
+extension WaitingCall {
+    init(
+        _ message: Message, _ request: HostRequest, _ purpose: ForwardedRequest.Purpose, _ history: CallHistory, deadline: Instant
+    ) {
+        self.init(request: request, message: message, purpose: purpose, history: history, deadline: deadline)
+    }
+}
+
+extension ForwardedRequest.Purpose {
+    /// It is work for a server, and may have to wait its turn. What ends something, or looks at it, never does.
+    var isWork: Bool {
+        switch self {
+        case .tool, .prompt, .read, .complete: true
+        case .task, .subscribe, .unsubscribe: false
+        }
+    }
+}

@@ -1,0 +1,113 @@
+import ConfigFile
+import FoundationEssentials
+import JSONRPC
+import Lifecycle
+import NIOCore
+import OrderedCollections
+import Resilience
+import Transports
+
+// What becomes of requests that were sent and will not be answered (DESIGN, D7).
+extension Aggregator {
+    /// Whether a request may be sent again though it may have been carried out.
+    /// - Parameter isRepeatable: the tool is marked as read-only or idempotent.
+    func mayRepeat(_ purpose: ForwardedRequest.Purpose, isRepeatable: Bool, at downstream: Downstream) -> Bool {
+        let policy = downstream.config.retry
+        guard policy.attempts > 1 else { return false }
+        return switch purpose {
+        case .tool: policy.allows(isHarmless: isRepeatable)
+        case .prompt, .read, .complete: policy.allows(isHarmless: true)
+        // Tasks end with their server; subscriptions are restored.
+        case .task, .subscribe, .unsubscribe: false
+        }
+    }
+
+    /// A request is lost with its server: it waits for the next launch, if it may be sent again.
+    /// - Returns: whether it is.
+    func repeatWhenReady(_ forwarded: ForwardedRequest, of downstream: Downstream) -> Bool {
+        guard ending == nil, let call = repetition(of: forwarded, after: forwarded.attempt, at: downstream),
+            let host = hosts[call.request.connection]
+        else { return false }
+        switch downstream.life.state {
+        case .backingOff:
+            guard options.restartsServers, downstream.breaker.wait(now: now) == nil, downstream.queue.count < Limits.waitingCalls
+            else { return false }
+            enqueue(call, for: downstream, host: host)
+        case .stopped:
+            // Whoever took its place has what it has.
+            guard let successor = current[downstream.key], successor != downstream.id else { return false }
+            dispatch(call)
+        case .idle, .starting, .ready, .failed: return false
+        }
+        downstream.figures.repeated += 1
+        debug("server '\(downstream.key)': a request that was in flight is sent again")
+        return true
+    }
+
+    /// The transport says that a request will not be answered, of this one alone: it is sent again after a while, if it may.
+    /// - Parameter attempt: at the transport, counted from 1.
+    /// - Returns: whether it is.
+    func repeatLater(_ forwarded: ForwardedRequest, _ failure: HTTPFailure, attempt: Int, of downstream: Downstream) -> Bool {
+        guard ending == nil, failure.kind == .transient, failure.delivery == .unknown, downstream.breaker.wait(now: now) == nil else {
+            return false
+        }
+        let attempts = forwarded.attempt + attempt - 1
+        guard let call = repetition(of: forwarded, after: attempts, at: downstream) else { return false }
+        let delay = downstream.config.retry.backoff.delay(after: attempts, using: &random)
+        guard now.advanced(by: delay) < call.deadline else { return false }
+        hold(call, for: delay)
+        downstream.figures.repeated += 1
+        debug("server '\(downstream.key)': a request is sent again in \(delay.text): \(failure.cause)")
+        return true
+    }
+
+    private func hold(_ call: WaitingCall, for delay: Duration) {
+        guard let host = hosts[call.request.connection] else { return }
+        host.waiting[call.request.id] = .repeating
+        host.repetitions[call.request.id] = call
+        set(.repetition(host.id, call.request.id), after: delay)
+    }
+
+    func repetitionIsDue(_ id: RequestID, host: HostConnection) {
+        if let call = host.repetitions.removeValue(forKey: id) { dispatch(call) }
+    }
+
+    private func repetition(of forwarded: ForwardedRequest, after attempts: Int, at downstream: Downstream) -> WaitingCall? {
+        guard let bytes = forwarded.original, downstream.config.retry.repeats(after: attempts, .unknown, isHarmless: true),
+            let message = try? Message(scanning: bytes)
+        else { return nil }
+        let history = CallHistory(began: forwarded.began, attempts: attempts, lastSent: forwarded.sent)
+        let deadline = deadline(history, at: downstream)
+        guard now < deadline else { return nil }
+        return WaitingCall(message, forwarded.request, forwarded.purpose, history, deadline: deadline)
+    }
+
+    // MARK: Outcomes that are not known
+
+    /// Answers a request that was sent, and whose outcome nobody knows.
+    /// - Parameter what: a sentence, with the server's name.
+    func failUnanswered(_ forwarded: ForwardedRequest, of downstream: Downstream, _ what: String) {
+        let history = CallHistory(began: forwarded.began, attempts: forwarded.attempt, lastSent: forwarded.sent)
+        let tries = forwarded.attempt > 1 ? " It was sent \(forwarded.attempt) times." : ""
+        let time = forwarded.sent.duration(to: now).text
+        fail(
+            forwarded.request, forwarded.purpose, .outcomeUnknown,
+            """
+            \(what)\(tries) It was sent \(time) ago, and whether it had effects is not known; check before you repeat it.
+            """, history: history, of: downstream)
+    }
+
+    /// What is known of a request, for programs.
+    func deliveryReport(_ history: CallHistory, at downstream: Downstream) -> ByteBuffer {
+        JSONWriter.object { report in
+            report.member("server", downstream.key)
+            report.member("attempts", history.attempts)
+            guard let sent = history.lastSent else { return report.member("sent", json: "false") }
+            let ago = sent.duration(to: now).clampedNanoseconds
+            report.member("sent", json: "true")
+            let date = Date(timeIntervalSince1970: Double(surroundings.wallClock()) - Double(ago) / 1e9)
+            report.member("sentAt", date.formatted(.iso8601))
+            report.member("sentAgo_ms", Int(ago / 1_000_000))
+        }
+    }
+}
