@@ -179,7 +179,11 @@ let package = Package(
             swiftSettings: settings),
         .testTarget(
             name: "McpaggTests",
-            dependencies: ["FeatureCatalog", "JSONRPC", "MCPProtocol", "mcpagg", .product(name: "NIOCore", package: "swift-nio")],
+            dependencies: [
+                "FeatureCatalog", "JSONRPC", "MCPProtocol", "Resilience", "mcpagg",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                .product(name: "NIOCore", package: "swift-nio"),
+            ],
             swiftSettings: settings),
         .executableTarget(
             name: "fake-mcp-server",

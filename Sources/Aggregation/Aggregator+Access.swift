@@ -161,6 +161,10 @@ extension Aggregator {
                 await duty?()
             }
         }
+        // Of what is in flight nothing more will be heard.
+        if downstream.life.state == .stopped {
+            lose(downstream, cause: ending == nil ? "its connection was ended" : "mcpagg is ending", hint: nil)
+        }
         remote.server.end()
     }
 

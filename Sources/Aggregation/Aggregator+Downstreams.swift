@@ -16,6 +16,7 @@ extension Aggregator {
         let id = DownstreamID(downstreamCount)
         let downstream = Downstream(id: id, config: config, machine: DownstreamProtocol(identity: identity, level: wantedLevel))
         downstreams[id] = downstream
+        addFaults(to: downstream)
         return downstream
     }
 
@@ -117,7 +118,9 @@ extension Aggregator {
     func received(_ line: LineFraming.Line, from downstream: Downstream) {
         switch line {
         case .oversized(let line): unreadable(line.error(limit: Limits.messageLength), text: nil, from: downstream)
-        case .complete(let bytes): received(bytes, from: downstream)
+        case .complete(let bytes):
+            guard let faults = downstream.faults else { return received(bytes, from: downstream) }
+            received(bytes, from: downstream, through: faults)
         }
     }
 

@@ -39,6 +39,7 @@ extension Aggregator {
                 delegate: DownstreamRemoteDelegate(aggregator: self, downstream: downstream.id, launch: downstream.launches),
                 random: random, messageLimit: Limits.messageLength)
             server.setReading(readsServers)
+            server.faults = downstream.faults
             let clients = HTTPClients(settings, proxies: proxies, on: eventLoop)
             let access = RemoteAccess(endpoint, key: downstream.key, authorizer: authorizer(clients))
             server.lastDuty = access.lastDuty(clients)

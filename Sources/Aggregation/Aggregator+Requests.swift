@@ -73,6 +73,7 @@ extension Aggregator {
             purpose: purpose,
             progressToken: message.isToken(token) ? message.text(token) : nil,
             idleTimeout: downstream.config.timeout, latest: nil)
+        forwarded.serverEra = era
         (forwarded.began, forwarded.sent) = (now, now)
         if !host.histories.isEmpty, let history = host.histories[request.id] {
             (forwarded.began, forwarded.attempt) = (history.began, history.attempts + 1)
@@ -114,7 +115,7 @@ extension Aggregator {
             envelope: era == .stateless ? host.envelope(for: request, withTasks: forwarded.runsAsTask) : nil, input: input,
             runsAsTask: forwarded.runsAsTask, keepsTask: wantsTask)
         if let remote = downstream.remote {
-            remote.server.send(splice, as: outgoing(message, id: id, name: nameJSON, to: remote, era: era))
+            connection.send(splice, as: outgoing(message, id: id, name: nameJSON, to: remote, era: era))
         } else {
             connection.send(splice)
         }
@@ -202,7 +203,7 @@ extension Aggregator {
 
     func forwardAnswer(_ message: Message, of downstream: Downstream, to forwarded: ForwardedRequest) {
         guard let host = hosts[forwarded.request.connection] else { return }
-        let era = downstream.machine.era ?? .handshake
+        let era = forwarded.serverEra
         if era == .stateless, forwarded.request.era == .handshake, message.kind == .result, message.places[.resultType].isPresent {
             if forwarded.purpose == .read { host.reads[forwarded.request.id] = nil }
             switch message.string(message.places[.resultType]) {

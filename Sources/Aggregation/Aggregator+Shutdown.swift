@@ -67,6 +67,7 @@ extension Aggregator {
     func end() {
         guard ending != nil else { return }
         for timer in timers.keys { cancel(timer) }
+        endFaults()
         resumeSettledWaiters()
         endedPromise.succeed()
     }

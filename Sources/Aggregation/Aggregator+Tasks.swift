@@ -117,7 +117,7 @@ extension Aggregator {
         switch forwarded.request.era {
         case .handshake: id = forwarded.wantsTask ? result["task"]?["taskId"] : nil
         case .stateless:
-            let isTask = downstream.machine.era == .stateless && message.string(message.places[.resultType]) == "task"
+            let isTask = forwarded.serverEra == .stateless && message.string(message.places[.resultType]) == "task"
             id = isTask && message.places[.taskID].isPresent ? message.view(message.places[.taskID]) : nil
         }
         guard let id, id.kind == .string else { return message }

@@ -6,7 +6,7 @@ package import Logging
 package import MCPProtocol
 package import NIOCore
 import OrderedCollections
-import Resilience
+package import Resilience
 package import Transports
 
 /// The hosts on one side, the downstream servers on the other, and the catalog between them.
@@ -15,7 +15,7 @@ package import Transports
 /// thread hop, so messages keep their order and a forwarded call costs no scheduling. The files beside this one follow the way of a
 /// call: `+Hosts`, `+Requests`, `+Downstreams`, `+Children`, `+Remotes`; where it forks, `+Questions`, `+Parking`, `+Input`,
 /// `+Gates`, `+Retry`, `+Resources`, `+Listens` and `+Tasks`;
-/// beside it are `+Access`, `+Health`, `+Catalog`, `+Reload` and `+Shutdown`.
+/// beside it are `+Access`, `+Health`, `+Catalog`, `+Reload`, `+Faults` and `+Shutdown`.
 package actor Aggregator {
     /// What differs between a server for hosts and a single command in a shell.
     package struct Options: Sendable {
@@ -27,6 +27,9 @@ package actor Aggregator {
         package var followsConfiguredLogLevel = false
         /// What is said to servers of hosts' abilities, whatever hosts say; `nil` to wait for the first.
         package var clientCapabilities: ClientCapabilities?
+
+        /// Faults to be made on purpose between us and the servers; `nil` for none. No config file can ask for them.
+        package var faults: FaultPolicy?
 
         package init() {}
 
@@ -114,6 +117,8 @@ package actor Aggregator {
     var settledWaiters: [CheckedContinuation<Void, Never>] = []
 
     let pending = PendingWrites()
+    /// Makes the faults that somebody has asked for.
+    let injection: FaultInjection?
     /// What hosts can do for servers; `nil` until the first one said so, and no handshake begins before that.
     var clientCapabilities: ClientCapabilities?
     /// The era of the first host's first message: servers that speak both are spoken to in this one.
@@ -208,6 +213,7 @@ package actor Aggregator {
         self.identity = identity
         bridge = EraBridge(identity: identity)
         self.options = options
+        injection = options.faults.map { FaultInjection($0, on: eventLoop) }
         clientCapabilities = options.clientCapabilities
         self.surroundings = surroundings
         self.launcher = launcher

@@ -19,8 +19,14 @@ final class Downstream {
     var child: Child?
     /// The same for a server behind a URL.
     var remote: Remote?
+    /// Faults are made on purpose on the way to it; `nil` if not.
+    var faults: FaultyLink?
     /// What it is sent goes here; `nil` between two launches.
-    var connection: (any ServerConnection)? { child?.connection ?? remote?.server }
+    var connection: (any ServerConnection)? {
+        let connection: (any ServerConnection)? = child?.connection ?? remote?.server
+        guard let faults else { return connection }
+        return connection.map { FaultyConnection($0, faults) }
+    }
     /// The connection is of no use any more: that has been dealt with, calls are answered, and a restart is planned.
     var isLost = false
     var isConnected: Bool { connection != nil && !isLost }

@@ -75,4 +75,6 @@ package enum Limits {
     /// Characters of one line of noise that are shown, and bytes that are looked at for that.
     package static let shownNoise = 120
     package static let noiseLooked = 4_096
+    /// Characters that are shown of a method or an id in the log of faults made on purpose.
+    package static let shownMethod = 80
 }

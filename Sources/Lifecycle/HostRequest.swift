@@ -79,6 +79,8 @@ package struct ForwardedRequest: Sendable {
     package var attempt = 1
     /// The host's message, if it may be sent again though it may have been carried out; else `nil`.
     package var original: ByteBuffer?
+    /// What the server spoke when it was sent. It may be got to know anew meanwhile, and the answer is in these terms all the same.
+    package var serverEra = Revision.Era.handshake
 
     package init(request: HostRequest, purpose: Purpose, progressToken: String?, idleTimeout: Duration, latest: Instant?) {
         self.request = request

@@ -59,6 +59,8 @@ package final class LineConnection: ServerConnection, PendingWriter {
 
     package func send(_ splice: Splice, as request: OutgoingRequest) { send(splice) }
 
+    package func send(_ bytes: ByteBuffer, inPlaceOf message: Message, as request: OutgoingRequest?) { send(line: bytes) }
+
     package func send(line: ByteBuffer) {
         expectFlush()
         writer.append(line: line)

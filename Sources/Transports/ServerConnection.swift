@@ -11,6 +11,9 @@ package protocol ServerConnection: AnyObject {
     func send(_ splice: Splice)
     /// Sends a request, of which is known already what the transport may need of it.
     func send(_ splice: Splice, as request: OutgoingRequest)
+    /// Sends other bytes in the place of a message, which counts as sent: for faults that are made on purpose.
+    /// - Parameter bytes: without a line break.
+    func send(_ bytes: ByteBuffer, inPlaceOf message: Message, as request: OutgoingRequest?)
     /// Bytes the peer has not taken yet.
     var backlog: Int { get }
     /// Whether what the peer sends is taken.

@@ -21,7 +21,7 @@ struct Mcpagg: AsyncParsableCommand {
         version: Version.text,
         subcommands: [
             Serve.self, ListTools.self, Call.self, ListResources.self, ReadResource.self, ListPrompts.self, GetPrompt.self, Complete.self,
-            Check.self, Status.self, Login.self, Logout.self,
+            Check.self, Status.self, Login.self, Logout.self, Chaos.self,
         ],
         defaultSubcommand: Serve.self)
 

@@ -4,6 +4,7 @@ import ConfigFile
 import Lifecycle
 import Logging
 import NIOCore
+import Resilience
 import Transports
 import UnixSignals
 
@@ -20,12 +21,16 @@ struct Serve: AsyncParsableCommand {
 
     @OptionGroup var global: GlobalOptions
 
-    func run() async throws {
+    func run() async throws { try await Self.serve(global) }
+
+    /// - Parameter faults: to be made on purpose. Their log was asked for, so the config file has no say in what is logged.
+    static func serve(_ global: GlobalOptions, faults: FaultPolicy? = nil) async throws {
         let surroundings = ProcessSurroundings()
         let location = try ConfigLocation.find(named: global.config, surroundings: surroundings)
         let streams = try StandardStreams.claim()
         var options = Aggregator.Options()
-        options.followsConfiguredLogLevel = global.logLevel == nil
+        options.followsConfiguredLogLevel = global.logLevel == nil && faults == nil
+        options.faults = faults
         let running = Running(
             options: options, location: location, surroundings: surroundings, logLevel: global.logLevel?.level ?? .info)
         let aggregator = running.aggregator
@@ -44,7 +49,7 @@ struct Serve: AsyncParsableCommand {
             }
         }
         // `initialize` tells the host's model what is wrong with the file; but it never waits for one that cannot be read.
-        aggregator.eventLoop.scheduleTask(in: Self.firstReadWait) { wasRead.yield() }
+        aggregator.eventLoop.scheduleTask(in: firstReadWait) { wasRead.yield() }
         for await _ in firstRead { break }
         await aggregator.connectHost(streams)
         let listen = Task {

@@ -18,6 +18,8 @@ class Remote(HTTPServer):
 
     # What servers that are processes have.
     received = sent = None
+    # Not where faults are made on purpose.
+    is_judged = True
 
     def __init__(self, key: str, behaviour: Behaviour, entry: dict[str, Any]):
         super().__init__(behaviour)
@@ -63,6 +65,9 @@ class Web:
             host.end()
         for remote in self.remotes:
             remote.close()
+            if not remote.is_judged:
+                problems += [f"{remote.key}: {fault}" for fault in remote.faults]
+                continue
             problems += [f"{remote.key}: {problem}" for problem in remote.problems()]
             self.bench.relayed.append(rules.recording(f"mcpagg to {remote.key}", remote.log))
         return problems

@@ -40,6 +40,8 @@ final class Exchange: Sendable {
         return exchange
     }
 
+    var wasSent: Bool { state.value.wasSent }
+
     /// Gives it up: the connection is closed, and its handler hears nothing more.
     func cancel() {
         state.value.handler = nil

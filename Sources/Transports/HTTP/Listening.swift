@@ -48,6 +48,14 @@ final class Listening {
         timer = nil
     }
 
+    /// Breaks the connection under it.
+    func cut() {
+        guard exchange != nil else { return }
+        exchange?.cancel()
+        server.opened()
+        ended(HTTPFailure(HTTPClientError.remoteConnectionClosed, wasSent: true, isKnown: server.isKnown, route: server.route))
+    }
+
     /// There are new headers.
     func authorized() {
         guard awaitsAuthorization else { return }
@@ -126,12 +134,16 @@ extension Listening: ExchangeHandler {
     private func take(_ event: EventStream.Event) {
         switch event.type {
         case "", "message":
-            if event.data.readableBytes > 0 {
-                server.delegate.received(event.data, on: nil, status: nil, isStale: sessionID != server.sessionID)
-            }
+            guard event.data.readableBytes > 0 else { return }
+            guard let faults = server.faults else { return arrived(event.data) }
+            faults.pass(event.data, .fromServer) { if !self.server.isEnded { self.arrived($0) } }
         case "endpoint" where server.wire == .legacy: take(endpoint: String(buffer: event.data))
         default: break
         }
+    }
+
+    private func arrived(_ message: ByteBuffer) {
+        server.delegate.received(message, on: nil, status: nil, isStale: sessionID != server.sessionID)
     }
 
     private func take(endpoint reference: String) {

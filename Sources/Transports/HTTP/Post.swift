@@ -45,6 +45,10 @@ final class Post {
     private var credentials = 0
     private var authorizations = 0
     private var sessions = 0
+    /// What faults that are made on purpose hold back of what came, and the answer that they let vanish: as long as there is either, the
+    /// end of the stream is not seen.
+    private var heldBack = 0
+    private var isAnswerLost = false
     /// It was answered; only the end of its stream has not come.
     var isOver = false
     var hasLingered = false
@@ -111,6 +115,7 @@ final class Post {
 
     private func begin(_ message: HTTPClient.Request, timeLimit: Duration?) {
         answer = .expected
+        isAnswerLost = false
         exchange = Exchange.begin(message, with: server.client, on: server.eventLoop, timeLimit: timeLimit, handler: self)
     }
 
@@ -272,7 +277,7 @@ extension Post: ExchangeHandler {
                 // Other names are for others; without data it is there for its id.
                 guard event.type.isEmpty || event.type == "message", event.data.readableBytes > 0 else { continue }
                 wasServed()
-                server.delegate.received(event.data, on: request?.id, status: nil, isStale: isStale)
+                if server.faults == nil { arrived(event: event.data) } else { arrivedFaulty(event: event.data) }
             }
             if exchange == nil { return }
         }
@@ -289,6 +294,7 @@ extension Post: ExchangeHandler {
 
     func finished() {
         exchange = nil
+        guard !isEndHidden else { return }
         let answer = answer
         self.answer = .none
         switch answer {
@@ -300,24 +306,38 @@ extension Post: ExchangeHandler {
                 fail(HTTPFailure(.notMCP, .unknown, cause: "it answered \(status) with nothing in it", status: status))
                 break
             }
-            server.posts[ObjectIdentifier(self)] = nil
-            wasServed()
-            server.delegate.received(body, on: request?.id, status: status, isStale: isStale)
-            if let request, server.delegate.isInFlight(request.id) {
-                fail(HTTPFailure(.notMCP, .unknown, cause: "it answered with something else than the answer", status: status))
-            } else {
-                server.finish(self)
-            }
+            if server.faults == nil { arrived(body, status: status) } else { arrivedFaulty(body, status: status) }
         case .failure(let head, let body): refused(head, body)
         }
         server.delegate.readCompleted()
     }
 
+    private func arrived(event: ByteBuffer) { server.delegate.received(event, on: request?.id, status: nil, isStale: isStale) }
+
+    private func arrived(_ body: ByteBuffer, status: Int) {
+        server.posts[ObjectIdentifier(self)] = nil
+        wasServed()
+        server.delegate.received(body, on: request?.id, status: status, isStale: isStale)
+        if let request, server.delegate.isInFlight(request.id) {
+            fail(HTTPFailure(.notMCP, .unknown, cause: "it answered with something else than the answer", status: status))
+        } else {
+            server.finish(self)
+        }
+    }
+
     func failed(_ error: any Error, wasSent: Bool) {
         exchange = nil
+        guard !isEndHidden else { return }
+        broke(error, wasSent: wasSent)
+        server.delegate.readCompleted()
+    }
+
+    private func broke(_ error: any Error, wasSent: Bool) {
+        exchange = nil
+        let answer = answer
+        self.answer = .none
         let failure = HTTPFailure(error, wasSent: wasSent, isKnown: server.isKnown, route: server.route)
         if case .events = answer { wasCut(failure) } else if isResuming { wasCut(failure) } else { fail(failure) }
-        server.delegate.readCompleted()
     }
 
     /// The server answered with a status that is none of success, or with what is no message.
@@ -384,5 +404,58 @@ extension Post: ExchangeHandler {
         }
         authorizations += 1
         server.hold(self, status: Int(head.status.code), challenges: head.headers["WWW-Authenticate"])
+    }
+}
+
+// MARK: - Faults that are made on purpose
+
+extension Post {
+    private var isEndHidden: Bool { isAnswerLost || heldBack > 0 }
+
+    /// Hands on what the server said, unless a fault is made on it.
+    private func letThrough(_ message: ByteBuffer, isAnswer: Bool, _ deliver: @escaping (ByteBuffer) -> Void) {
+        var isLate = false
+        let outcome = server.faults?.pass(message, .fromServer) { message in
+            guard !self.server.isEnded else { return }
+            deliver(message)
+            guard isLate else { return }
+            self.heldBack -= 1
+            self.seeHiddenEnd()
+        }
+        switch outcome {
+        case nil, .passed: break
+        case .held:
+            isLate = true
+            heldBack += 1
+        case .lost: isAnswerLost = isAnswerLost || isAnswer
+        }
+    }
+
+    private func arrivedFaulty(event: ByteBuffer) {
+        let isAnswer = request.map { $0.id == (try? Message(scanning: event))?.integerID } ?? false
+        letThrough(event, isAnswer: isAnswer) { self.arrived(event: $0) }
+    }
+
+    private func arrivedFaulty(_ body: ByteBuffer, status: Int) {
+        var isFirst = true
+        letThrough(body, isAnswer: true) { body in
+            // A second copy comes for a request that is over.
+            if isFirst { self.arrived(body, status: status) } else { self.arrived(event: body) }
+            isFirst = false
+        }
+    }
+
+    private func seeHiddenEnd() {
+        guard !isEndHidden, exchange == nil, case .events = answer, server.posts[ObjectIdentifier(self)] === self else { return }
+        finished()
+    }
+
+    /// Breaks the connection under it.
+    func cut() {
+        guard exchange != nil || isEndHidden else { return }
+        let wasSent = exchange?.wasSent ?? true
+        exchange?.cancel()
+        isAnswerLost = false
+        broke(HTTPClientError.remoteConnectionClosed, wasSent: wasSent)
     }
 }

@@ -100,6 +100,17 @@ extension RemoteServer {
         expectFlush()
     }
 
+    // MARK: Faults
+
+    /// Breaks every connection that something is under way on, as soon as this turn of the event loop is over.
+    package func cut() {
+        eventLoop.assumeIsolated().execute {
+            for post in Array(self.posts.values) { post.cut() }
+            self.listening?.cut()
+            self.delegate.readCompleted()
+        }
+    }
+
     // MARK: Sessions
 
     /// The server takes requests of the session now.

@@ -91,6 +91,8 @@ package final class RemoteServer: ServerConnection, PendingWriter {
     var listening: Listening?
     /// Where messages go on the legacy wire.
     var endpoint: HTTPTarget?
+    /// Where faults are made on what it says; `nil` for nowhere.
+    package var faults: FaultyLink?
     var isEnded = false
     /// Sessions that were lost without anything done in them.
     var lossesInARow = 0
@@ -157,6 +159,10 @@ package final class RemoteServer: ServerConnection, PendingWriter {
     package func send(_ splice: Splice) { send(line: splice.bytes) }
 
     package func send(_ splice: Splice, as request: OutgoingRequest) { enqueue(Post(self, splice.bytes, request: request)) }
+
+    package func send(_ bytes: ByteBuffer, inPlaceOf message: Message, as request: OutgoingRequest?) {
+        send(bytes, message, request ?? OutgoingRequest(message))
+    }
 
     private func send(_ line: ByteBuffer, _ message: Message, _ request: OutgoingRequest?) {
         guard request == nil else {
