@@ -200,7 +200,7 @@ extension Aggregator {
     private func forgetSession(of host: HostConnection) {
         // First, or what is given up would be taken for an answer of its batch.
         host.batches = [:]
-        for (id, waiting) in host.waiting where !host.stateless.contains(id) { giveUp(id, waiting, host: host, notice: nil) }
+        giveUpAll(of: host) { !host.stateless.contains($0) }
         host.listedRevisions = [:]
         forgetQuestions(to: host)
         endSubscriptions(of: host)
@@ -208,9 +208,16 @@ extension Aggregator {
 
     private func forgetEverything(of host: HostConnection) {
         forgetSession(of: host)
-        for (id, waiting) in host.waiting { giveUp(id, waiting, host: host, notice: nil) }
-        host.waiting = [:]
+        giveUpAll(of: host) { _ in true }
         endParkings(of: host, waitingToo: true, reason: "the host is gone")
+    }
+
+    /// Gives up what a host waits for. First what was not sent, or it would go out into the places that the rest of it leaves.
+    private func giveUpAll(of host: HostConnection, where isMeant: (RequestID) -> Bool) {
+        let waiting = host.waiting.filter { isMeant($0.key) }
+        for isSent in [false, true] {
+            for (id, waiting) in waiting where waiting.isSent == isSent { giveUp(id, waiting, host: host, notice: nil) }
+        }
     }
 
     func hostWritabilityChanged(_ connection: HostConnectionID, isWritable: Bool) {
