@@ -22,6 +22,8 @@ extension Aggregator {
             if let downstream = downServer(ofPrefixIn: message.string(message.places[.name]) ?? "") {
                 return fail(request, kind.purpose, downstream.unavailability, describeDown(downstream))
             }
+            // One that is to be sent again, and nobody has it any more: it may have been carried out before.
+            if host.histories[request.id]?.lastSent != nil { return fail(request, kind.purpose, .unavailable, "\(error).") }
             return host.answer(request, line: Composition.error(id: request.id, .invalidParams, "\(error)\(hintOfStarting)"))
         }
         guard let downstream = downstreams[route.downstream] else { return refuse(request, kind.purpose, "Its server is gone") }
@@ -160,7 +162,7 @@ extension Aggregator {
 
     /// Answers a request that no server has answered: a tool call with a result that tells the host's model what is wrong, anything
     /// else with an error.
-    /// - Parameter history: what was tried at the server.
+    /// - Parameter history: what was tried at the server, if more is known of it than the host's connection remembers.
     func fail(
         _ request: HostRequest, _ purpose: ForwardedRequest.Purpose, _ kind: RequestFailure, _ text: String,
         history: CallHistory? = nil, of downstream: Downstream? = nil
@@ -168,7 +170,8 @@ extension Aggregator {
         guard let host = hosts[request.connection] else { return }
         var (kind, text) = (kind, text)
         // It may have been carried out all the same, before it was to be sent again.
-        if let history, let sent = history.lastSent, kind == .unavailable {
+        let history = history ?? host.histories[request.id]
+        if let sent = history?.lastSent, kind == .unavailable {
             kind = .outcomeUnknown
             text += " It was sent before, \(sent.duration(to: now).text) ago, and whether it had effects is not known."
         }
