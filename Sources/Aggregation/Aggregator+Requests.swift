@@ -54,6 +54,10 @@ extension Aggregator {
         guard downstream.life.isReady || goesOn, let connection = downstream.connection else {
             return waitUntilReady(message, request, purpose, for: downstream, host: host)
         }
+        // It is about to end, and what was not sent may be sent to whoever comes after it.
+        if downstream.child?.isOutputClosed == true, input == nil, purpose.isWork {
+            return waitForTurn(message, request, purpose, at: downstream, host: host)
+        }
         // What is under way already is not held back.
         if !isFree(downstream), purpose.isWork, host.waiting[request.id] == nil, !downstream.queue.isEmpty || !mayPass(downstream) {
             return waitForTurn(message, request, purpose, at: downstream, host: host)
