@@ -19,6 +19,8 @@ struct Schedule {
         case brokenConfig
         /// What a signal of the person does who installed something.
         case retryFailed
+        /// SIGUSR1.
+        case resetBreakers
         case crash(server: String)
         case hang(server: String, for: Int?)
         case changeTools(server: String)
@@ -105,7 +107,8 @@ struct Schedule {
             generation = Generation.draw(&random, after: generation)
             return .reload(generation)
         case 77..<79: return .brokenConfig
-        case 79..<81: return .retryFailed
+        case 79: return .retryFailed
+        case 80: return .resetBreakers
         case 81..<89: return .crash(server: key)
         case 89..<93: return .hang(server: key, for: random.pick([2, 100, 900, 5_000, nil]))
         case 93..<97: return .changeTools(server: key)

@@ -42,7 +42,7 @@ final class VirtualHost {
         era = random.weighted([
             (40, .handshake("2025-11-25")), (10, .handshake("2025-06-18")), (15, .handshake("2025-03-26")), (35, .stateless),
         ])
-        isInitialized = random.chance(95)
+        isInitialized = random.chance(98)
         channel = NIOAsyncTestingChannel(loop: world.loop)
         outlet.taken = { [unowned self] in taken($0) }
         outlet.closed = { [unowned self] in hasClosed = true }
