@@ -20,7 +20,7 @@ MCP1 := .venv/mcp1
 MCP2 := .venv/mcp2
 FASTMCP := .venv/fastmcp
 
-.PHONY: bench fuzz help demo test unit-test counterpart-test release format format-check install clean system-packages
+.PHONY: bench fuzz soak help demo test unit-test counterpart-test release format format-check install clean system-packages
 
 help:
 	@echo 'make demo                  build, list the merged tools of two servers, make one call'
@@ -29,6 +29,7 @@ help:
 	@echo 'make counterpart-test      the counterparts only; T="-k progress" passes arguments to pytest'
 	@echo 'make fuzz SECONDS=600     damaged messages from both sides until the time is over; SEED=n repeats a run'
 	@echo 'make bench                 what a call over HTTP costs through mcpagg, against a direct one; CALLS=n turns'
+	@echo 'make soak SECONDS=1800     the figures of reliability, for long; SEED=n, KILLS=n, ONLY=part, EXECUTABLE=path'
 	@echo 'make release               the release executables, in .build/release'
 	@echo 'make format, format-check  lay the sources out, or check that they are'
 	@echo 'make install PREFIX=DIR    the stripped release executable to DIR/bin ($(PREFIX))'
@@ -58,6 +59,14 @@ SECONDS ?= 600
 
 fuzz: release
 	$(PYTHON) $(COUNTERPARTS)/fuzz/fuzzing.py .build/release/mcpagg --seconds $(SECONDS) $(if $(SEED),--seed $(SEED))
+
+soak: SECONDS = 1800
+KILLS ?= 1000
+EXECUTABLE ?= .build/release/mcpagg
+
+soak: release $(MCP2)/.installed
+	PYTHONPATH=$(COUNTERPARTS) $(MCP2)/bin/python -m soak $(EXECUTABLE) --seconds $(SECONDS) --kills $(KILLS) \
+		$(if $(SEED),--seed $(SEED)) $(if $(ONLY),--only $(ONLY)) $(if $(JSON),--json $(JSON))
 
 CALLS ?= 5000
 

@@ -1,5 +1,6 @@
 import ConfigFile
 import Lifecycle
+import Logging
 import NIOCore
 import Transports
 
@@ -48,7 +49,9 @@ extension Aggregator {
     // MARK: Standard error
 
     func wroteToStandardError(_ downstream: Downstream, _ bytes: ByteBuffer) {
-        for line in downstream.errorOutput.append(bytes) { debug("server '\(downstream.key)' stderr: \(line)") }
+        for line in downstream.errorOutput.append(bytes, tells: logger.logLevel <= .debug) {
+            debug("server '\(downstream.key)' stderr: \(line)")
+        }
     }
 
     // MARK: The end of a child

@@ -39,6 +39,7 @@ extension Aggregator {
         downstream.startTime = nil
         downstream.errorOutput = ErrorOutputRing()
         downstream.noise = Downstream.Noise()
+        downstream.isKnownToChatter = false
         downstream.machine = DownstreamProtocol(identity: identity, level: wantedLevel)
         switch downstream.config.endpoint {
         case .command(let command): launch(downstream, command)
@@ -150,8 +151,12 @@ extension Aggregator {
             forwardAnswer(message, of: downstream, to: forwarded)
             if downstream.questions.isEmpty == false { withdrawOrphanedQuestions(of: downstream) }
             requestEnded(at: downstream)
-        case .progress(let forwarded, let token): forwardProgress(message, to: forwarded, token: token)
-        case .log: forwardLog(message, of: downstream)
+        case .progress(let forwarded, let token):
+            guard downstream.progress.take(now: now) else { return tooMuchChatter(of: downstream, "reports of progress") }
+            forwardProgress(message, to: forwarded, token: token)
+        case .log:
+            guard downstream.logs.take(now: now) else { return tooMuchChatter(of: downstream, "log messages") }
+            forwardLog(message, of: downstream)
         case .taskEnded(let forwarded, let answer):
             countSuccess(of: downstream)
             forwardAnswer(answer, of: downstream, to: forwarded)
@@ -218,10 +223,10 @@ extension Aggregator {
     private func unreadable(_ error: MessageError, text: ByteBuffer?, from downstream: Downstream, on request: Int? = nil) {
         if downstream.remote != nil, unreadableBody(error, text, from: downstream, on: request) { return }
         downstream.noise.lines += 1
-        // Secrets go before it is cut: of a part nobody could tell that it is one.
-        let line = text.map { String(decoding: $0.readableBytesView.prefix(Limits.noiseLooked), as: UTF8.self) } ?? "\(error)"
-        let shown = String(redact(line).oneLine.prefix(Limits.shownNoise))
         if downstream.noise.first == nil {
+            // Secrets go before it is cut: of a part nobody could tell that it is one.
+            let line = text.map { String(decoding: $0.readableBytesView.prefix(Limits.noiseLooked), as: UTF8.self) } ?? "\(error)"
+            let shown = String(redact(line).oneLine.prefix(Limits.shownNoise))
             downstream.noise.first = shown
             report(.warning, "server '\(downstream.key)' writes lines on stdout that are no MCP messages; the first is: \(shown)")
         } else {
@@ -232,6 +237,12 @@ extension Aggregator {
         guard case .answer(let forwarded) = action else { return perform(action, of: downstream) }
         failUnanswered(forwarded, of: downstream, "Server '\(downstream.key)' answered, but its answer cannot be used: it is \(error).")
         requestEnded(at: downstream)
+    }
+
+    private func tooMuchChatter(of downstream: Downstream, _ what: String) {
+        guard !downstream.isKnownToChatter else { return }
+        downstream.isKnownToChatter = true
+        report(.warning, "server '\(downstream.key)' sends more than \(Limits.chatter) \(what) a second; what is beyond that is dropped")
     }
 
     private func forwardLog(_ message: Message, of downstream: Downstream) {
@@ -283,6 +294,9 @@ extension Aggregator {
     func expectRelist(of downstream: Downstream) {
         // Whatever was due before: one list that changes all the time does not hold up the others.
         guard let due = downstream.machine.relistDue else { return }
+        // A server may say so with every message; the timer that is set already will do.
+        if timers[.relist(downstream.id)] != nil, downstream.relistDue == due { return }
+        downstream.relistDue = due
         set(.relist(downstream.id), after: max(.zero, now.duration(to: due)))
     }
 

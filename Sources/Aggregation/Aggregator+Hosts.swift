@@ -206,18 +206,23 @@ extension Aggregator {
         endSubscriptions(of: host)
     }
 
+    private func giveUpAll(of host: HostConnection, where isMeant: (RequestID) -> Bool) {
+        // First what was not sent: the end of another would make room for it.
+        let ids = host.waiting.keys.filter(isMeant)
+        for isSent in [false, true] {
+            for id in ids {
+                guard let waiting = host.waiting[id] else { continue }
+                if case .sent = waiting, !isSent { continue }
+                giveUp(id, waiting, host: host, notice: nil)
+            }
+        }
+    }
+
     private func forgetEverything(of host: HostConnection) {
         forgetSession(of: host)
         giveUpAll(of: host) { _ in true }
+        host.waiting = [:]
         endParkings(of: host, waitingToo: true, reason: "the host is gone")
-    }
-
-    /// Gives up what a host waits for. First what was not sent, or it would go out into the places that the rest of it leaves.
-    private func giveUpAll(of host: HostConnection, where isMeant: (RequestID) -> Bool) {
-        let waiting = host.waiting.filter { isMeant($0.key) }
-        for isSent in [false, true] {
-            for (id, waiting) in waiting where waiting.isSent == isSent { giveUp(id, waiting, host: host, notice: nil) }
-        }
     }
 
     func hostWritabilityChanged(_ connection: HostConnectionID, isWritable: Bool) {

@@ -165,7 +165,7 @@ extension Aggregator {
     func failInputs(of downstream: Downstream) {
         for host in hosts.values {
             for (id, round) in host.inputs where round.downstream == downstream.id {
-                // One that was made again with what came is in flight, or waits: it is answered as those are.
+                // One that was made again is in flight: who loses the server answers it.
                 guard case .input = host.waiting[id] else { continue }
                 withdrawInput(id, host: host, reason: "the server that asked has ended")
                 let text = "Server '\(downstream.key)' ended while the host was asked for input. The request may have had effects; check."

@@ -172,10 +172,10 @@ extension Aggregator {
         history: CallHistory? = nil, of downstream: Downstream? = nil
     ) {
         guard let host = hosts[request.connection] else { return }
+        let history = history ?? host.histories[request.id]
         var (kind, text) = (kind, text)
         // It may have been carried out all the same, before it was to be sent again.
-        let history = history ?? host.histories[request.id]
-        if let sent = history?.lastSent, kind == .unavailable {
+        if let history, let sent = history.lastSent, kind == .unavailable {
             kind = .outcomeUnknown
             text += " It was sent before, \(sent.duration(to: now).text) ago, and whether it had effects is not known."
         }

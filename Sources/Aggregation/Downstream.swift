@@ -91,6 +91,13 @@ final class Downstream {
     /// The host's changes of its roots were promised to it in its handshake.
     var wasToldOfRootsChanges = false
 
+    /// For when the timer is set.
+    var relistDue: Instant?
+    var logs = Allowance(Limits.chatter, per: Limits.chatterStretch)
+    var progress = Allowance(Limits.chatter, per: Limits.chatterStretch)
+    /// Since its launch the person was told that some of it is dropped.
+    var isKnownToChatter = false
+
     // For people: status, error texts.
     var launchedAt: Instant?
     /// From launch to the first complete tool list.

@@ -30,8 +30,6 @@ final class HostConnection {
         case listening
         /// A stateless server has not said yet that it tells of this resource.
         case subscribing(uri: String)
-
-        var isSent: Bool { if case .sent = self { true } else { false } }
     }
 
     struct Read {

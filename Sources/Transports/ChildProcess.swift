@@ -187,6 +187,7 @@ package final class ChildProcess {
     /// Always drained: a full pipe would stop the child.
     private func openErrors(_ descriptor: CInt, on eventLoop: any EventLoop, delegate: some ChildDelegate) {
         NIOPipeBootstrap(group: eventLoop)
+            .channelOption(.maxMessagesPerRead, value: 1)
             .channelInitializer { channel in
                 channel.eventLoop.makeCompletedFuture {
                     try channel.pipeline.syncOperations.addHandler(ErrorOutputHandler(delegate: delegate))

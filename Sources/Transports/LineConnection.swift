@@ -23,6 +23,9 @@ package final class LineConnection: ServerConnection, PendingWriter {
     package static let highWaterMark = 1024 * 1024
     package static let lowWaterMark = 256 * 1024
 
+    /// Lines that are handed over before others have their turn: about what one wakeup of a peer costs.
+    package static let linesPerTurn = 32
+
     private var input: (any Channel)?
     private var output: (any Channel)?
     private var writer = LineWriter()
@@ -34,6 +37,8 @@ package final class LineConnection: ServerConnection, PendingWriter {
     /// Prepares a channel whose lines go to `delegate`. Nothing is read before ``open(input:output:)``.
     static func prepareInput(_ channel: any Channel, delegate: some ConnectionDelegate, lineLimit: Int) throws {
         try channel.pipeline.syncOperations.addHandler(LineHandler(delegate: delegate, lineLimit: lineLimit))
+        // The loop goes round between two reads: a peer that always has more would have four in each turn.
+        try channel.syncOptions?.setOption(.maxMessagesPerRead, value: 1)
         try channel.syncOptions?.setOption(.writeBufferWaterMark, value: .init(low: lowWaterMark, high: highWaterMark))
     }
 
@@ -116,12 +121,19 @@ package final class LineConnection: ServerConnection, PendingWriter {
 }
 
 /// Cuts what a channel reads into lines.
-private final class LineHandler<Delegate: ConnectionDelegate>: ChannelInboundHandler {
+///
+/// One read can hold thousands of short lines. They are handed over in portions: in between, the loop turns to the other connections,
+/// and nothing more is read from this one, so that a peer that floods us is no faster than we are, and keeps nobody waiting.
+private final class LineHandler<Delegate: ConnectionDelegate>: ChannelDuplexHandler {
     typealias InboundIn = ByteBuffer
+    typealias OutboundIn = Never
 
     private let delegate: Delegate
     private var framing: LineFraming
     private var isClosed = false
+    /// Lines are left for the next turn of the loop.
+    private var goesOn = false
+    private var isReadWanted = false
 
     init(delegate: Delegate, lineLimit: Int) {
         self.delegate = delegate
@@ -130,10 +142,32 @@ private final class LineHandler<Delegate: ConnectionDelegate>: ChannelInboundHan
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         framing.append(unwrapInboundIn(data))
-        while let line = framing.next() { delegate.received(line) }
+        if !goesOn { handOver(context) }
     }
 
     func channelReadComplete(context: ChannelHandlerContext) { delegate.readCompleted() }
+
+    func read(context: ChannelHandlerContext) {
+        guard !goesOn else { return isReadWanted = true }
+        context.read()
+    }
+
+    private func handOver(_ context: ChannelHandlerContext) {
+        for _ in 0..<LineConnection.linesPerTurn {
+            guard let line = framing.next() else { return }
+            delegate.received(line)
+        }
+        goesOn = true
+        context.eventLoop.assumeIsolated().execute { [self] in
+            goesOn = false
+            guard !isClosed else { return }
+            handOver(context)
+            delegate.readCompleted()
+            guard !goesOn, isReadWanted else { return }
+            isReadWanted = false
+            context.read()
+        }
+    }
 
     func channelWritabilityChanged(context: ChannelHandlerContext) { delegate.writabilityChanged(context.channel.isWritable) }
 
@@ -150,6 +184,7 @@ private final class LineHandler<Delegate: ConnectionDelegate>: ChannelInboundHan
     private func inputClosed() {
         guard !isClosed else { return }
         isClosed = true
+        while let line = framing.next() { delegate.received(line) }
         delegate.inputClosed(unterminated: framing.finish())
     }
 }

@@ -32,7 +32,7 @@ struct Behaviour: ParsableArguments {
     @Option(
         help: """
             What it offers, between commas. Of these, asking are the tools that ask the client back, executions and log_at; resources, \
-            subscribe, prompts and tasks bring tools, too.
+            subscribe, prompts and tasks bring tools, too. All is all but misbehaving, which is the tool misbehave.
             """)
     var features: Features = [.tools, .logging]
 

@@ -13,12 +13,15 @@ struct Features: OptionSet, Sendable {
     static let logging = Features(rawValue: 1 << 6)
     static let tasks = Features(rawValue: 1 << 7)
     static let asking = Features(rawValue: 1 << 8)
+    static let misbehaving = Features(rawValue: 1 << 9)
 
     private static let names: [(name: String, feature: Features)] = [
         ("tools", .tools), ("prompts", .prompts), ("resources", .resources), ("templates", .templates), ("subscribe", .subscribe),
         ("completions", .completions), ("logging", .logging), ("tasks", .tasks), ("asking", .asking),
+        ("misbehaving", .misbehaving),
     ]
-    private static let all = Features(names.map(\.feature))
+    /// All that a server may have.
+    private static let all = Features(names.map(\.feature)).subtracting(.misbehaving)
 
     /// One capability of the protocol covers these three.
     var hasResources: Bool { !isDisjoint(with: [.resources, .templates, .subscribe]) }

@@ -8,6 +8,8 @@ struct Output {
     private let recording: Recording
     private let byteByByte: Bool
     private var waiting = ByteBuffer()
+    /// Whether only ``drip()`` writes.
+    var isDripping = false
 
     init(recording: Recording, byteByByte: Bool) {
         self.recording = recording
@@ -16,6 +18,7 @@ struct Output {
     }
 
     var isEmpty: Bool { waiting.readableBytes == 0 }
+    var waitingBytes: Int { waiting.readableBytes }
     var isFull: Bool { waiting.readableBytes > Self.limit }
 
     /// - Parameter write: writes the line, without its line break.
@@ -28,6 +31,7 @@ struct Output {
 
     /// Writes what the reader takes now.
     mutating func flush() {
+        guard !isDripping else { return }
         while !isEmpty {
             let outcome = waiting.withUnsafeReadableBytes { bytes in
                 Descriptor.write(Descriptor.standardOutput, UnsafeRawBufferPointer(rebasing: bytes.prefix(byteByByte ? 1 : bytes.count)))
@@ -39,6 +43,17 @@ struct Output {
             }
         }
         waiting.clear()
+    }
+
+    /// Writes one byte, if there is one and the reader takes it.
+    /// - Returns: whether it did.
+    mutating func drip() -> Bool {
+        let outcome = waiting.withUnsafeReadableBytes { bytes in
+            bytes.isEmpty ? .wouldBlock : Descriptor.write(Descriptor.standardOutput, UnsafeRawBufferPointer(rebasing: bytes.prefix(1)))
+        }
+        guard case .bytes(let count) = outcome else { return false }
+        waiting.moveReaderIndex(forwardBy: count)
+        return true
     }
 
     /// Writes everything, waiting as long as it takes.

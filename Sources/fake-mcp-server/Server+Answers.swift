@@ -7,10 +7,12 @@ extension Server {
     func answer(_ request: Request, result: ByteBuffer, isInterim: Bool = false) {
         let result = request.era == .stateless ? dressed(result, for: request) : result
         writeGarbageIfAsked()
-        output.line { line in
-            line.writeString(#"{"jsonrpc":"2.0","id":\#(request.id),"result":"#)
-            line.writeImmutableBuffer(result)
-            line.writeStaticString("}")
+        for _ in 0..<(misbehaviour?.kind == .duplicates ? Misbehaviour.copies : 1) {
+            output.line { line in
+                line.writeString(#"{"jsonrpc":"2.0","id":\#(request.id),"result":"#)
+                line.writeImmutableBuffer(result)
+                line.writeStaticString("}")
+            }
         }
         if !isInterim, let counter = request.counter { executions.finish(counter) }
         close(request)

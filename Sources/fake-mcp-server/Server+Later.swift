@@ -29,6 +29,7 @@ extension Server {
     }
 
     func cancel(_ id: RequestID) {
+        if misbehaviour?.kind == .answersToCancelled { return }
         guard let cancelled = work.removeValue(forKey: id) else { return }
         if let counter = cancelled.request.counter { executions.cancel(counter) }
         cancelled.onCancel()

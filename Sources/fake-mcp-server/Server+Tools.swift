@@ -53,6 +53,7 @@ extension Server {
             } catch {
                 done(ToolResult.text("\(error)", isError: true))
             }
+        case "misbehave": misbehave(request)
         case "environment": done(ToolResult.environment())
         // "echo", "typed", and the fillers.
         default: done(ToolResult.echo(arguments))

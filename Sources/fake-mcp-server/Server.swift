@@ -50,6 +50,7 @@ final class Server {
     var resources: ResourceCatalog
     var listens: [Listen] = []
     var tasks = TaskTable()
+    var misbehaviour: Misbehaviour?
 
     init(behaviour: Behaviour, output: Output, received: Recording) {
         self.behaviour = behaviour
@@ -69,11 +70,11 @@ final class Server {
         var inputIsOpen = true
         while true {
             output.flush()
-            let readable = inputIsOpen && !output.isFull
+            let readable = inputIsOpen && !output.isFull && misbehaviour?.kind != .deaf
             let ready = Descriptor.wait(
                 [
                     (readable ? Descriptor.standardInput : -1, Int16(POLLIN)),
-                    (output.isEmpty ? -1 : Descriptor.standardOutput, Int16(POLLOUT)),
+                    (output.isEmpty || output.isDripping ? -1 : Descriptor.standardOutput, Int16(POLLOUT)),
                 ],
                 milliseconds: timers.millisecondsToWait)
             if ready[0], !readInput() {

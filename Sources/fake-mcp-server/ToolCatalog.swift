@@ -188,6 +188,16 @@ struct ToolCatalog {
             ]
         ),
         (
+            .misbehaving,
+            [
+                Definition(
+                    "misbehave", "Does so for so many milliseconds, and says then how often: \(Misbehaviour.Kind.list).", [.readOnly],
+                    properties:
+                        #""kind":{"type":"string"},"ms":{"type":"integer"},"perSecond":{"type":"integer"},"bytes":{"type":"integer"}"#,
+                    required: ["kind", "ms"])
+            ]
+        ),
+        (
             .tasks,
             [
                 Definition("slow_task", "A task that takes so long.", properties: taskProperties, taskSupport: .required),

@@ -24,6 +24,11 @@ def executable(name: str) -> str:
     return str(path)
 
 
+def use(mcpagg: Path) -> None:
+    """From now on the executables that lie there are the built ones."""
+    os.environ["MCPAGG_TEST_BIN"] = str(mcpagg.resolve().parent)
+
+
 def mcpagg() -> str:
     return executable("mcpagg")
 

@@ -4,7 +4,7 @@ import pytest
 
 from http_bench import KEY, NEW, OLD
 from http_mcp import text, tool
-from http_server import status
+from http_server import hold, status
 from http_wire import EVENTS, JSON
 from pairs import able
 from validation import CAPABILITIES, LOG_LEVEL, SUBSCRIPTION
@@ -103,6 +103,30 @@ def test_calls_in_flight_are_not_touched_by_it(web):
 
 
 # Versions (-32022), capabilities (-32021), methods (404)
+
+@pytest.mark.parametrize("host_revision", HOSTS)
+def test_an_answer_is_read_in_the_terms_of_its_request_while_the_server_is_got_to_know_anew(web, host_revision):
+    server = web.stateless()
+    host = web.host(host_revision)
+    start = server.position
+    server.on(hold, "tools/call", name="ask")
+    asked = host.post("tools/call", {"name": f"{KEY}__ask", "arguments": {}})
+    early = server.wait_request("tools/call", start=start, name="ask")
+    server.on(too_old, "tools/call", name="echo")
+    server.on(hold, "server/discover")
+    host.post("tools/call", ECHO)
+    again = server.wait_request("server/discover", start=start)
+    # Nothing is known of the server now; what it is asked for is still a question.
+    server.behaviour.ask_stateless(early)
+    if host_revision == OLD:
+        _, question = host.question("elicitation/create")
+        host.reply(question["id"], {"action": "decline"})
+        server.behaviour(again)
+        assert "result" in host.answer(asked)
+    else:
+        assert host.answer(asked)["result"]["resultType"] == "input_required"
+        server.behaviour(again)
+
 
 def test_a_server_that_does_not_speak_the_version_any_more_is_got_to_know_again(web):
     server = web.stateless()
