@@ -86,6 +86,7 @@ extension Aggregator {
 
     /// It takes nothing any more. Usually that is the first we see of its end; what it wrote before is still read.
     func outputClosed(of downstream: Downstream) {
+        downstream.child?.isOutputClosed = true
         guard let child = downstream.child, child.teardown == nil, child.exitStatus == nil, !child.isInputClosed else { return }
         set(.childEnd(downstream.id), after: Limits.exitWait)
     }

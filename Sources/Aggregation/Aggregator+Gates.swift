@@ -124,7 +124,7 @@ extension Aggregator {
 
     /// Sends what waits, as far as it may pass.
     func admitWaiting(at downstream: Downstream) {
-        guard downstream.life.isReady, !downstream.queue.isEmpty else { return }
+        guard downstream.life.isReady, downstream.child?.isOutputClosed != true, !downstream.queue.isEmpty else { return }
         // Out of its place while it is worked on: what comes back to it came after these.
         var queue = downstream.queue
         downstream.queue = CallQueue()

@@ -22,6 +22,8 @@ extension Aggregator {
             if let downstream = downServer(ofPrefixIn: message.string(message.places[.name]) ?? "") {
                 return fail(request, kind.purpose, downstream.unavailability, describeDown(downstream))
             }
+            // One that is to be sent again, and nobody has it any more: it may have been carried out before.
+            if host.histories[request.id]?.lastSent != nil { return fail(request, kind.purpose, .unavailable, "\(error).") }
             return host.answer(request, line: Composition.error(id: request.id, .invalidParams, "\(error)\(hintOfStarting)"))
         }
         guard let downstream = downstreams[route.downstream] else { return refuse(request, kind.purpose, "Its server is gone") }
@@ -51,6 +53,10 @@ extension Aggregator {
         let goesOn = input != nil && downstream.machine.phase == .ready && downstream.isConnected
         guard downstream.life.isReady || goesOn, let connection = downstream.connection else {
             return waitUntilReady(message, request, purpose, for: downstream, host: host)
+        }
+        // It is about to end, and what was not sent may be sent to whoever comes after it.
+        if downstream.child?.isOutputClosed == true, input == nil, purpose.isWork {
+            return waitForTurn(message, request, purpose, at: downstream, host: host)
         }
         // What is under way already is not held back.
         if !isFree(downstream), purpose.isWork, host.waiting[request.id] == nil, !downstream.queue.isEmpty || !mayPass(downstream) {
@@ -160,7 +166,7 @@ extension Aggregator {
 
     /// Answers a request that no server has answered: a tool call with a result that tells the host's model what is wrong, anything
     /// else with an error.
-    /// - Parameter history: what was tried at the server.
+    /// - Parameter history: what was tried at the server, if more is known of it than the host's connection remembers.
     func fail(
         _ request: HostRequest, _ purpose: ForwardedRequest.Purpose, _ kind: RequestFailure, _ text: String,
         history: CallHistory? = nil, of downstream: Downstream? = nil

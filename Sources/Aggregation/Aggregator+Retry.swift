@@ -73,7 +73,9 @@ extension Aggregator {
     }
 
     private func repetition(of forwarded: ForwardedRequest, after attempts: Int, at downstream: Downstream) -> WaitingCall? {
-        guard let bytes = forwarded.original, downstream.config.retry.repeats(after: attempts, .unknown, isHarmless: true),
+        // A parked call is answered, as far as its host knows: the answers to its questions are about this attempt alone.
+        guard forwarded.request.parking == nil, let bytes = forwarded.original,
+            downstream.config.retry.repeats(after: attempts, .unknown, isHarmless: true),
             let message = try? Message(scanning: bytes)
         else { return nil }
         let history = CallHistory(began: forwarded.began, attempts: attempts, lastSent: forwarded.sent)

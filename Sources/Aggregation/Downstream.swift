@@ -117,6 +117,8 @@ final class Downstream {
         var teardown: Teardown?
         var exitStatus: ExitStatus?
         var isInputClosed = false
+        /// It takes nothing any more.
+        var isOutputClosed = false
         var isErrorOutputClosed = false
 
         init(process: any LaunchedChild) {

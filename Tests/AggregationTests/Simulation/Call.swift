@@ -79,6 +79,8 @@ struct Call {
     var executions: [String] = []
     /// Children it was sent to.
     var sends: [ObjectIdentifier] = []
+    /// From which config on its servers' retry settings count, by key.
+    var firstPolicy: [String: Int] = [:]
     /// The text of the host's answer.
     var answer: String?
     /// What that says of the reason for which it is none of a server.

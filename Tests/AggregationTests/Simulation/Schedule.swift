@@ -19,6 +19,8 @@ struct Schedule {
         case brokenConfig
         /// What a signal of the person does who installed something.
         case retryFailed
+        /// SIGUSR1.
+        case resetBreakers
         case crash(server: String)
         case hang(server: String, for: Int?)
         case changeTools(server: String)
@@ -50,7 +52,7 @@ struct Schedule {
 
     static let keys = ["a", "b", "c", "d"]
     /// How long everything may take to come to rest.
-    static let rest = 120_000
+    static let rest = 60_000
 
     var hosts = 1
     var first: Generation
@@ -105,7 +107,8 @@ struct Schedule {
             generation = Generation.draw(&random, after: generation)
             return .reload(generation)
         case 77..<79: return .brokenConfig
-        case 79..<81: return .retryFailed
+        case 79: return .retryFailed
+        case 80: return .resetBreakers
         case 81..<89: return .crash(server: key)
         case 89..<93: return .hang(server: key, for: random.pick([2, 100, 900, 5_000, nil]))
         case 93..<97: return .changeTools(server: key)
@@ -132,7 +135,7 @@ struct Schedule {
 extension Schedule.Generation {
     static func draw(_ random: inout SeededGenerator, after previous: Self?) -> Self {
         let waits = [Duration.milliseconds(100), .seconds(1), .seconds(8)]
-        var next = Self(servers: [], listWait: previous?.listWait ?? random.pick(waits), inputWait: .seconds(random.pick([1, 5, 60])))
+        var next = Self(servers: [], listWait: previous?.listWait ?? random.pick(waits), inputWait: .seconds(random.pick([1, 5, 20])))
         for key in Schedule.keys where random.chance(80) {
             let known = previous?.servers.first { $0.key == key }
             // Most of the file stays as it was.
@@ -156,7 +159,7 @@ extension Schedule.Generation {
             config.rateLimit =
                 random.chance(15) ? RateLimit(calls: random.within(1...3), per: .milliseconds(random.pick([100, 1_000]))) : nil
             config.maxConcurrentCalls = random.pick([1, 2, 16, 16])
-            let every = Duration.milliseconds(random.pick([300, 1_000, 20_000]))
+            let every = Duration.milliseconds(random.pick([500, 3_000, 20_000]))
             config.healthCheck =
                 random.chance(30)
                 ? HealthCheckPolicy(every: every, methods: random.chance(50) ? [.ping] : [.ping, .skip], timeout: .milliseconds(200)) : nil

@@ -62,15 +62,15 @@ struct ScheduleTests {
             return (NIOLoopBound(world, eventLoop: loop), world.begin())
         }
         await loop.advanceTime(by: time)
-        let (failures, trace, aggregator) = try await loop.executeInContext {
-            let (failures, trace, aggregator) = world.value.checkEnd()
-            return (failures, trace, NIOLoopBound(aggregator, eventLoop: loop))
+        let (failures, trace, isLeft) = try await loop.executeInContext {
+            let (failures, trace, isLeft) = world.value.checkEnd()
+            return (failures, trace, NIOLoopBound(isLeft, eventLoop: loop))
         }
         // What is on its way within this moment.
         await loop.run()
         // Whoever still holds it, a task, a timer or a channel, is left over.
-        let isLeft = try await loop.executeInContext { aggregator.value() != nil }
+        let isHeld = try await loop.executeInContext { isLeft.value() }
         await loop.shutdownGracefully()
-        return Outcome(seed: seed, failures: failures + (isLeft ? ["the aggregator is still held by something"] : []), trace: trace)
+        return Outcome(seed: seed, failures: failures + (isHeld ? ["the aggregator is still held by something"] : []), trace: trace)
     }
 }

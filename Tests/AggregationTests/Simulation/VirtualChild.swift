@@ -47,6 +47,7 @@ final class VirtualChild: LaunchedChild {
     private(set) var processID: Int?
     let world: World
     let key: String
+    let version: String
     let isStateless: Bool
     let temperament: Temperament
     var random: SeededGenerator
@@ -79,6 +80,7 @@ final class VirtualChild: LaunchedChild {
     ) {
         self.world = world
         self.key = key
+        self.version = version
         self.number = number
         self.delegate = delegate
         var lasting = SeededGenerator(seed: world.seed, of: "version \(key) \(version)")

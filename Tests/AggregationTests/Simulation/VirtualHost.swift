@@ -28,10 +28,12 @@ final class VirtualHost {
     private(set) var openQuestions: Set<RequestID> = []
     private(set) var hasClosed = false
     private(set) var isGone = false
+    private var stalls = 0
 
     var name: String { "host \(number)" }
+    var isStalled: Bool { stalls > 0 }
     var isStateless: Bool { if case .stateless = era { true } else { false } }
-    var hasBatches: Bool { if case .handshake("2025-03-26") = era { true } else { false } }
+    var hasBatches: Bool { if case .handshake("2025-03-26") = era { isInitialized } else { false } }
 
     init(world: World, number: Int) {
         self.world = world
@@ -40,7 +42,7 @@ final class VirtualHost {
         era = random.weighted([
             (40, .handshake("2025-11-25")), (10, .handshake("2025-06-18")), (15, .handshake("2025-03-26")), (35, .stateless),
         ])
-        isInitialized = random.chance(95)
+        isInitialized = random.chance(98)
         channel = NIOAsyncTestingChannel(loop: world.loop)
         outlet.taken = { [unowned self] in taken($0) }
         outlet.closed = { [unowned self] in hasClosed = true }
@@ -171,8 +173,12 @@ final class VirtualHost {
 
     func stall(for duration: Int) {
         world.note("\(name) does not read for \(duration) ms")
+        stalls += 1
         outlet.setStalled(true, channel)
-        world.after(duration) { [self] in outlet.setStalled(false, channel) }
+        world.after(duration) { [self] in
+            stalls -= 1
+            if stalls == 0 { outlet.setStalled(false, channel) }
+        }
     }
 
     // MARK: What it hears

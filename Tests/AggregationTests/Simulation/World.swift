@@ -21,10 +21,10 @@ final class World {
     var calls: [Call]
     private(set) var trace: [String] = []
     private(set) var failures: [String] = []
-    /// What any config so far allowed for a server, by its key.
-    private(set) var policies: [String: [RetryPolicy]] = [:]
+    /// What the configs so far allowed for a server, by its key, and for which version of it.
+    private(set) var policies: [String: [(version: String, policy: RetryPolicy)]] = [:]
     private(set) var hasEnded = false
-    /// We were told to end at once, whatever waits.
+    /// The process ends at once, whatever it still holds.
     private var endsAtOnce = false
     private let begun: NIODeadline
     private var present: Aggregator?
@@ -78,6 +78,8 @@ final class World {
         ended.whenComplete { [self] _ in
             note("mcpagg has ended")
             hasEnded = true
+            // Whoever does not read is not waited for, and what servers had to say to it is not either.
+            endsAtOnce = endsAtOnce || hosts.contains { $0.isStalled }
         }
         apply(schedule.first)
         for number in 0..<schedule.hosts {
@@ -117,6 +119,7 @@ final class World {
             note("the config is broken")
             aggregator.assumeIsolated { $0.configBroken("mcp.json:1:1: error: broken") }
         case .retryFailed: aggregator.assumeIsolated { $0.retryFailed() }
+        case .resetBreakers: aggregator.assumeIsolated { $0.resetBreakers() }
         case .crash(let key): child(key)?.die(.signaled(9), because: "killed by somebody")
         case .hang(let key, let duration):
             note("\(key) hangs for \(duration.map { "\($0) ms" } ?? "ever")")
@@ -132,7 +135,7 @@ final class World {
 
     private func apply(_ generation: Schedule.Generation) {
         note("config: " + generation.servers.map { "\($0.key) v\($0.version) as '\($0.config.prefix)'" }.joined(separator: ", "))
-        for server in generation.servers { policies[server.key, default: []].append(server.config.retry) }
+        for server in generation.servers { policies[server.key, default: []].append(("\(server.version)", server.config.retry)) }
         aggregator.assumeIsolated { $0.apply(generation.config) }
     }
 
@@ -186,6 +189,10 @@ final class World {
         note("call \(number) is sent to \(child.name)")
         if calls[number].state != .open { fail("call \(number) is sent to \(child.name) when it is \(calls[number].state) already") }
         calls[number].sends.append(ObjectIdentifier(child))
+        // What is true for it by now, or was when it was started: a change of the file concerns what runs, but not all of it.
+        guard let known = policies[child.key] else { return }
+        let since = min(known.lastIndex { $0.version == child.version } ?? 0, calls[number].firstPolicy[child.key] ?? known.count - 1)
+        calls[number].firstPolicy[child.key] = since
     }
 
     func executed(_ number: Int, _ tool: Tool, by child: VirtualChild) {
@@ -216,7 +223,14 @@ final class World {
         calls[number].claim = meta?[RequestFailure.metaKey]?.string.flatMap(RequestFailure.init(rawValue:))
         calls[number].answer = result["content"]?.elements.first?["text"]?.string ?? error["message"]?.string
         guard let answer = calls[number].answer else { return fail("call \(number) is answered with neither text nor error") }
-        guard calls[number].claim == nil, answer.hasPrefix("done ") else { return }
+        switch calls[number].claim {
+        case .outcomeUnknown, .timedOut:
+            if calls[number].sends.isEmpty { fail("call \(number) was not sent, and its host is told that it may have been run") }
+            return
+        case .unavailable, .authorizationNeeded: return
+        case nil: break
+        }
+        guard answer.hasPrefix("done ") else { return }
         if !calls[number].executions.contains(where: { answer == "done \(number) by \($0)" }) {
             fail("call \(number) is answered with '\(answer)', but was run by \(calls[number].executions)")
         }
@@ -239,7 +253,7 @@ final class World {
     }
 
     /// Everything is over. Lets go of all there was.
-    func checkEnd() -> (failures: [String], trace: [String], aggregator: () -> Aggregator?) {
+    func checkEnd() -> (failures: [String], trace: [String], isLeft: () -> Bool) {
         if !hasEnded { fail("mcpagg has not ended") }
         for host in hosts where !endsAtOnce {
             for (id, request) in host.requests where request.state == .open && !request.cameTooLate {
@@ -262,16 +276,22 @@ final class World {
         children = []
         weak let aggregator = present
         present = nil
-        return (outcome.0, outcome.1, { aggregator })
+        return (outcome.0, outcome.1, { [endsAtOnce] in !endsAtOnce && aggregator != nil })
     }
 
     private func judge(_ call: Call) {
         let count = call.executions.count
-        let policies = Set(call.executions).flatMap { self.policies[$0] ?? [] }
+        let policies = call.firstPolicy.flatMap { key, first in self.policies[key]?[first...].map(\.policy) ?? [] }
         let mayRepeat = policies.contains { $0.replay == .always || $0.replay == .safe && call.tool.isHarmless }
         let most = mayRepeat ? policies.map(\.attempts).max() ?? 1 : 1
         if count > most { fail("call \(call.number) of '\(call.name)' was run \(count) times by \(call.executions), \(most) at most") }
-        if count > 0, call.claim == .unavailable || call.claim == .authorizationNeeded {
+        let claimsNothing =
+            switch call.claim {
+            case .unavailable, .authorizationNeeded: true
+            case .outcomeUnknown, .timedOut: false
+            case nil: call.answer?.hasPrefix("Unknown tool") == true
+            }
+        if count > 0, claimsNothing {
             fail("call \(call.number) was run, and its host was told that it was not: \(call.answer ?? "")")
         }
     }
@@ -290,6 +310,8 @@ extension Aggregator {
         expect("originals", hosts.reduce(0) { $0 + $1.originals.count })
         expect("inputs", hosts.reduce(0) { $0 + $1.inputs.count })
         expect("parked", hosts.reduce(0) { $0 + $1.parked.count })
+        expect("histories", hosts.reduce(0) { $0 + $1.histories.count })
+        expect("repetitions", hosts.reduce(0) { $0 + $1.repetitions.count })
         expect("reads", hosts.reduce(0) { $0 + $1.reads.count })
         expect("questions to hosts", hosts.reduce(0) { $0 + $1.questions.count })
         expect("early requests", early.count)
