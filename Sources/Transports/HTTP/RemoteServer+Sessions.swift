@@ -57,14 +57,17 @@ extension RemoteServer {
     package var hasSession: Bool { sessionID != nil }
     package var isResting: Bool { session == .resting }
 
-    /// Ends the session; the next message begins another one.
+    /// Ends the session, unless something is under way in it; the next message begins another one.
     package func rest() {
-        guard wire == .streamable, let sessionID, let headers, session == .open, posts.isEmpty else { return }
-        sayGoodbye(Farewell(sessionID: sessionID, headers: headers, revision: revision)) {}
+        guard wire == .streamable, let sessionID, let headers, session == .open, !isUnauthorized,
+            posts.isEmpty, requests.isEmpty, others.isEmpty, held.isEmpty
+        else { return }
         self.sessionID = nil
         session = .resting
+        // First: a request for it must not come after the end of the session.
         listening?.stop()
         listening = nil
+        sayGoodbye(Farewell(sessionID: sessionID, headers: headers, revision: revision)) {}
     }
 
     /// Ends sessions that we are not in any more, once nothing is under way in them.
@@ -81,14 +84,14 @@ extension RemoteServer {
         for post in Array(posts.values) where post.isFirst { finish(post) }
         others.removeAll(where: \.isFirst)
         held.removeAll(where: \.isFirst)
+        listening?.stop()
+        listening = nil
         if let sessionID, let headers {
             farewells.append(Farewell(sessionID: sessionID, headers: headers, revision: revision))
             sayFarewells()
         }
         sessionID = nil
         session = .beginning
-        listening?.stop()
-        listening = nil
         delegate.sessionLost()
     }
 
