@@ -161,8 +161,10 @@ extension Aggregator {
     }
 
     /// Nobody answers its questions any more.
+    /// - Parameter tellsServer: the server still knows the questions by their ids.
     func withdrawQuestions(
-        of downstream: Downstream, reason: String, where isMeant: (RequestID, Downstream.OpenQuestion) -> Bool = { _, _ in true }
+        of downstream: Downstream, reason: String, tellsServer: Bool = true,
+        where isMeant: (RequestID, Downstream.OpenQuestion) -> Bool = { _, _ in true }
     ) {
         for (id, open) in downstream.questions where isMeant(id, open) {
             downstream.questions[id] = nil
@@ -173,6 +175,7 @@ extension Aggregator {
                 host.send(line: DownstreamProtocol.cancellation(of: number, reason: reason))
             case .parked(let parking, let key): host.parked[parking]?.questions[key] = nil
             }
+            guard tellsServer else { continue }
             if open.method == .elicit {
                 reply(id, of: downstream, Self.cancelledElicitation)
             } else {

@@ -305,7 +305,7 @@ extension Aggregator {
     func sessionLost(of downstream: Downstream) {
         debug("server '\(downstream.key)': another session is begun")
         // Its questions were asked in the other one, and their ids mean nothing here.
-        withdrawQuestions(of: downstream, reason: "the session with the server that asked is over")
+        withdrawQuestions(of: downstream, reason: "the session with the server that asked is over", tellsServer: false)
         downstream.earlyQuestions = []
         beginAgain(with: downstream)
     }

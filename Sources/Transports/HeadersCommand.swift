@@ -47,7 +47,10 @@ package enum HeadersCommand {
     private static func collect(_ command: ChildProcess.Command, path: String) async throws -> String {
         var options = PlatformOptions()
         options.processGroupID = 0
-        options.teardownSequence = [.gracefulShutDown(allowedDurationToNextStep: .milliseconds(200))]
+        options.teardownSequence = [.gracefulShutDown(toProcessGroup: true, allowedDurationToNextStep: .milliseconds(200))]
+        var leader: pid_t?
+        // What is left of its group ends with it, however it ended.
+        defer { if let leader { _ = kill(-leader, SIGKILL) } }
         let result = try await Subprocess.run(
             Configuration(
                 executable: .path(FilePath(path)),
@@ -55,7 +58,10 @@ package enum HeadersCommand {
                 environment: .custom(command.environment.map { Array("\($0.key)=\($0.value)\0".utf8) }),
                 workingDirectory: FilePath(command.workingDirectory),
                 platformOptions: options),
-            output: .string(limit: outputLimit), error: .string(limit: outputLimit))
+            input: .none, output: .string(limit: outputLimit), error: .string(limit: outputLimit)
+        ) { execution in
+            leader = execution.processIdentifier.value
+        }
         guard result.terminationStatus.isSuccess else {
             let said = result.standardError.oneLine.prefix(shownErrors)
             throw failure("ended with \(result.terminationStatus)\(said.isEmpty ? "" : ": \(said)")", .transient)

@@ -376,6 +376,8 @@ extension Post: ExchangeHandler {
     }
 
     private func unauthorized(_ head: HTTPResponseHead) {
+        // An answer, or a notification, of a session that is over: there is nobody to tell it any more.
+        if request == nil, isStale { return server.finish(self) }
         // It may have been sent before we had what we have now.
         if credentials != server.credentials { return server.enqueueAgain(self) }
         // A second refusal, of something fresh, is final.

@@ -84,15 +84,24 @@ extension RemoteServer {
         for post in Array(posts.values) where post.isFirst { finish(post) }
         others.removeAll(where: \.isFirst)
         held.removeAll(where: \.isFirst)
-        listening?.stop()
-        listening = nil
-        if let sessionID, let headers {
-            farewells.append(Farewell(sessionID: sessionID, headers: headers, revision: revision))
+        let farewell = sessionID.flatMap { id in headers.map { Farewell(sessionID: id, headers: $0, revision: revision) } }
+        leaveSession()
+        if let farewell {
+            farewells.append(farewell)
             sayFarewells()
         }
+        delegate.sessionLost()
+    }
+
+    private func leaveSession() {
+        // An answer would be one to another question in the next session, and of what notifications tell it knows nothing.
+        others.removeAll { $0.request == nil }
+        held.removeAll { $0.request == nil }
+        // Before the end of the session is told: a request for the stream must not come after that.
+        listening?.stop()
+        listening = nil
         sessionID = nil
         session = .beginning
-        delegate.sessionLost()
     }
 
     /// Sends what was held back.
@@ -111,8 +120,11 @@ extension RemoteServer {
         guard wire == .streamable else { return opened() }
         session = .opening
         listen()
+        let opening = sessionID
         // Some servers answer only when there is something to tell.
         eventLoop.assumeIsolated().scheduleTask(in: .nanoseconds(HTTPLimits.openingWait.clampedNanoseconds)) {
+            // It may have been lost meanwhile, and the next one may not be announced yet.
+            guard self.session == .opening, self.sessionID == opening else { return }
             self.opened()
             self.flush()
         }
@@ -137,10 +149,7 @@ extension RemoteServer {
         guard lossesInARow <= HTTPLimits.sessionLosses else {
             return delegate.lost(HTTPFailure(.transient, .refused, cause: "it forgets each session as soon as it has begun"))
         }
-        sessionID = nil
-        session = .beginning
-        listening?.stop()
-        listening = nil
+        leaveSession()
         delegate.sessionLost()
     }
 }

@@ -94,6 +94,8 @@ package final class RemoteServer: ServerConnection, PendingWriter {
     var isEnded = false
     /// Sessions that were lost without anything done in them.
     var lossesInARow = 0
+    /// How often in a row the stream was refused for want of authorization, whoever we were.
+    var refusalsOfStream = 0
     var farewells: [Farewell] = []
     private var isLingering = false
     /// Whether the outbox is to be looked through at the end of the turn.
