@@ -259,7 +259,7 @@ extension Aggregator {
         switch failure.kind {
         case .overload(let wait): if let wait { delay = max(delay, wait) }
         case .transient: if downstream.machine.isOpening(id) { return nil }
-        case .configuration, .authorization, .sessionLost, .notMCP: return nil
+        case .configuration, .authorization, .notMCP: return nil
         }
         let left = downstream.machine.timeLeft(id, now: now) ?? downstream.config.startupTimeout
         return delay < left ? delay : nil
