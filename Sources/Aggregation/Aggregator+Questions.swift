@@ -15,9 +15,6 @@ extension Aggregator {
     ) {
         // A server that is being given up, because it started too late, may still be talking: a question of its would outlive it.
         guard !downstream.isLost else { return debug("server '\(downstream.key)': not asked for it, it is given up") }
-        guard downstream.remote?.isStale != true else {
-            return debug("server '\(downstream.key)': asked \(id) in a session that is over; the answer would go into another one")
-        }
         // A stream that is gone on with may tell again what was told.
         if downstream.remote != nil, downstream.questions[id] != nil {
             return debug("server '\(downstream.key)': asked \(id) again; it is open already")

@@ -194,9 +194,7 @@ extension Aggregator {
             default: downstream.remote?.mayBeLegacy = true
             }
         }
-        downstream.remote?.isStale = isStale
-        received(body, from: downstream, on: request, isEvent: status == nil)
-        downstream.remote?.isStale = false
+        received(body, from: downstream, Downstream.Arrival(request: request, isEvent: status == nil, isStale: isStale))
     }
 
     /// What was never sent, or refused, has certainly had no effects.
