@@ -135,8 +135,8 @@ package final class RemoteServer: ServerConnection, PendingWriter {
 
     package init(
         _ target: HTTPTarget, settings: HTTPClientFactory.Settings, wire: Wire, client: HTTPClient, on eventLoop: any EventLoop,
-        pending: PendingWrites,
-        delegate: any RemoteDelegate, random: any RandomNumberGenerator, messageLimit: Int = LineFraming.defaultLimit
+        pending: PendingWrites, delegate: any RemoteDelegate, random: any RandomNumberGenerator,
+        messageLimit: Int = LineFraming.defaultLimit
     ) {
         self.target = target
         route = HTTPRoute(target.origin, settings)
