@@ -53,7 +53,9 @@ package struct HeaderParameter: Hashable, Sendable {
         _ value: JSONView, of schema: JSONView, _ path: [String], isReachable: Bool, _ found: [HeaderParameter]
     ) throws(Defect) -> HeaderParameter {
         let place = path.isEmpty ? "the schema itself" : "'\(path.joined(separator: "."))'"
-        guard let name = value.string, isName(name), name.utf8.count <= longestName else { throw Defect(description: "\(keyword) of \(place) is no name of a header") }
+        guard let name = value.string, isName(name), name.utf8.count <= longestName else {
+            throw Defect(description: "\(keyword) of \(place) is no name of a header")
+        }
         guard isReachable, !path.isEmpty else {
             throw Defect(description: "\(keyword) '\(name)' stands where 'properties' alone do not lead")
         }
