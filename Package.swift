@@ -39,13 +39,18 @@ let package = Package(
         .systemLibrary(
             name: "CLibYAML", pkgConfig: "yaml-0.1",
             providers: [.apt(["libyaml-dev"]), .brew(["libyaml"])]),
+        // What tests of several modules use.
+        .target(
+            name: "TestSupport",
+            path: "Tests/TestSupport",
+            swiftSettings: settings),
         .target(
             name: "JSONRPC",
             dependencies: [.product(name: "NIOCore", package: "swift-nio")],
             swiftSettings: settings),
         .testTarget(
             name: "JSONRPCTests",
-            dependencies: ["JSONRPC", .product(name: "NIOCore", package: "swift-nio")],
+            dependencies: ["JSONRPC", "TestSupport", .product(name: "NIOCore", package: "swift-nio")],
             swiftSettings: settings),
         .target(
             name: "Resilience",
@@ -53,7 +58,7 @@ let package = Package(
             swiftSettings: settings),
         .testTarget(
             name: "ResilienceTests",
-            dependencies: ["Resilience"],
+            dependencies: ["Resilience", "TestSupport"],
             swiftSettings: settings),
         .target(
             name: "MCPProtocol",
@@ -72,7 +77,7 @@ let package = Package(
             swiftSettings: settings),
         .testTarget(
             name: "ConfigFileTests",
-            dependencies: ["ConfigFile", "Resilience", .product(name: "OrderedCollections", package: "swift-collections")],
+            dependencies: ["ConfigFile", "Resilience", "TestSupport", .product(name: "OrderedCollections", package: "swift-collections")],
             swiftSettings: settings),
         .target(
             name: "FeatureCatalog",
@@ -85,7 +90,7 @@ let package = Package(
             swiftSettings: settings),
         .testTarget(
             name: "FeatureCatalogTests",
-            dependencies: ["FeatureCatalog", "JSONRPC", "MCPProtocol", .product(name: "NIOCore", package: "swift-nio")],
+            dependencies: ["FeatureCatalog", "JSONRPC", "MCPProtocol", "TestSupport", .product(name: "NIOCore", package: "swift-nio")],
             swiftSettings: settings),
         .target(
             name: "Lifecycle",
@@ -93,7 +98,9 @@ let package = Package(
             swiftSettings: settings),
         .testTarget(
             name: "LifecycleTests",
-            dependencies: ["JSONRPC", "Lifecycle", "MCPProtocol", "Resilience", .product(name: "NIOCore", package: "swift-nio")],
+            dependencies: [
+                "JSONRPC", "Lifecycle", "MCPProtocol", "Resilience", "TestSupport", .product(name: "NIOCore", package: "swift-nio"),
+            ],
             swiftSettings: settings),
         .target(
             name: "CGuard",
@@ -132,7 +139,7 @@ let package = Package(
         .testTarget(
             name: "AuthorizationTests",
             dependencies: [
-                "Authorization", "JSONRPC",
+                "Authorization", "JSONRPC", "TestSupport",
                 .product(name: "AsyncHTTPClient", package: "async-http-client"),
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOHTTP1", package: "swift-nio"),

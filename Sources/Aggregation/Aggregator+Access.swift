@@ -253,11 +253,12 @@ extension Aggregator {
             hint: "run: mcpagg login \(downstream.key)", status: 403)
         let refused = downstream.remote?.access.token
         fetchToken(for: downstream, because: refusal) { () async throws(AuthorizationProblem) in
-            // Somebody may have logged in anew since we looked.
+            // Somebody may have logged in anew since we looked. A token that was only renewed gives no more than the one before.
             let token = try await authorizer.token(for: server)
-            // Else the next login asks for it. That is kept before anybody is told to log in.
-            if token == nil || token == refused { try await authorizer.remember(challenge, of: server) }
-            return token
+            if let token, token.grant != refused?.grant { return token }
+            // The next login asks for it. That is kept before anybody is told to log in.
+            try await authorizer.remember(challenge, of: server)
+            return nil
         }
     }
 

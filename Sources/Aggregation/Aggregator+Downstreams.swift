@@ -125,24 +125,21 @@ extension Aggregator {
         }
     }
 
-    /// - Parameters:
-    ///   - request: our id of the request on whose stream it came; `nil` if the transport does not tell.
-    ///   - isEvent: it is one of many on that stream.
-    func received(_ bytes: ByteBuffer, from downstream: Downstream, on request: Int? = nil, isEvent: Bool = false) {
+    func received(_ bytes: ByteBuffer, from downstream: Downstream, _ arrival: Downstream.Arrival = Downstream.Arrival()) {
         switch Incoming(scanning: bytes) {
-        case .message(let message): received(message, from: downstream, on: request)
+        case .message(let message): received(message, from: downstream, arrival)
         case .batch(let elements):
             for element in elements {
                 switch element {
-                case .success(let message): received(message, from: downstream, on: request)
-                case .failure(let error): unreadable(error, text: bytes, from: downstream, on: isEvent ? nil : request)
+                case .success(let message): received(message, from: downstream, arrival)
+                case .failure(let error): unreadable(error, text: bytes, from: downstream, arrival)
                 }
             }
-        case .unreadable(let error): unreadable(error, text: bytes, from: downstream, on: isEvent ? nil : request)
+        case .unreadable(let error): unreadable(error, text: bytes, from: downstream, arrival)
         }
     }
 
-    private func received(_ message: Message, from downstream: Downstream, on request: Int?) {
+    private func received(_ message: Message, from downstream: Downstream, _ arrival: Downstream.Arrival) {
         let now = now
         downstream.lastHeard = now
         switch downstream.machine.received(message, now: now) {
@@ -166,7 +163,10 @@ extension Aggregator {
         case .lateProgress(let id): forwardTaskProgress(message, id, of: downstream)
         case .taskAsks(let id, let requests): taskAsks(id, requests, of: downstream)
         case .ask(let id, let method):
-            let cause = request.flatMap { id in downstream.machine.forwarded(id).map { (id: id, request: $0) } }
+            guard !arrival.isStale else {
+                return debug("server '\(downstream.key)': asked \(id) in a session that is over; the answer would go into another one")
+            }
+            let cause = arrival.request.flatMap { id in downstream.machine.forwarded(id).map { (id: id, request: $0) } }
             ask(message, id, method, of: downstream, cause: cause)
         case .withdraw(let id): withdraw(id, message, of: downstream)
         case .notify(.resourcesUpdated): forwardResourceUpdated(message, of: downstream)
@@ -220,8 +220,12 @@ extension Aggregator {
     }
 
     /// A line that is no message. Banners are common: the first one is reported, the others are counted.
-    private func unreadable(_ error: MessageError, text: ByteBuffer?, from downstream: Downstream, on request: Int? = nil) {
-        if downstream.remote != nil, unreadableBody(error, text, from: downstream, on: request) { return }
+    private func unreadable(
+        _ error: MessageError, text: ByteBuffer?, from downstream: Downstream, _ arrival: Downstream.Arrival = Downstream.Arrival()
+    ) {
+        // A stray event is none in the place of the answer: that may follow it.
+        let answered = arrival.isEvent ? nil : arrival.request
+        if downstream.remote != nil, unreadableBody(error, text, from: downstream, on: answered) { return }
         downstream.noise.lines += 1
         if downstream.noise.first == nil {
             // Secrets go before it is cut: of a part nobody could tell that it is one.

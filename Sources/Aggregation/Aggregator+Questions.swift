@@ -16,9 +16,6 @@ extension Aggregator {
     ) {
         // A server that is being given up, because it started too late, may still be talking: a question of its would outlive it.
         guard !downstream.isLost else { return debug("server '\(downstream.key)': not asked for it, it is given up") }
-        guard downstream.remote?.isStale != true else {
-            return debug("server '\(downstream.key)': asked \(id) in a session that is over; the answer would go into another one")
-        }
         // A stream that is gone on with may tell again what was told.
         if downstream.remote != nil, downstream.questions[id] != nil {
             return debug("server '\(downstream.key)': asked \(id) again; it is open already")
@@ -184,8 +181,10 @@ extension Aggregator {
     }
 
     /// Nobody answers its questions any more.
+    /// - Parameter tellsServer: the server still knows the questions by their ids.
     func withdrawQuestions(
-        of downstream: Downstream, reason: String, where isMeant: (RequestID, Downstream.OpenQuestion) -> Bool = { _, _ in true }
+        of downstream: Downstream, reason: String, tellsServer: Bool = true,
+        where isMeant: (RequestID, Downstream.OpenQuestion) -> Bool = { _, _ in true }
     ) {
         for (id, open) in downstream.questions where isMeant(id, open) {
             closeQuestion(id, of: downstream)
@@ -196,6 +195,7 @@ extension Aggregator {
                 host.send(line: DownstreamProtocol.cancellation(of: number, reason: reason))
             case .parked(let parking, let key): host.parked[parking]?.questions[key] = nil
             }
+            guard tellsServer else { continue }
             if open.method == .elicit {
                 reply(id, of: downstream, Self.cancelledElicitation)
             } else {

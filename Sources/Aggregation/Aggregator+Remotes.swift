@@ -196,9 +196,7 @@ extension Aggregator {
             default: downstream.remote?.mayBeLegacy = true
             }
         }
-        downstream.remote?.isStale = isStale
-        received(body, from: downstream, on: request, isEvent: status == nil)
-        downstream.remote?.isStale = false
+        received(body, from: downstream, Downstream.Arrival(request: request, isEvent: status == nil, isStale: isStale))
     }
 
     /// What was never sent, or refused, has certainly had no effects.
@@ -262,7 +260,7 @@ extension Aggregator {
         switch failure.kind {
         case .overload(let wait): least = wait ?? .zero
         case .transient: if downstream.machine.isOpening(id) { return nil }
-        case .configuration, .authorization, .sessionLost, .notMCP: return nil
+        case .configuration, .authorization, .notMCP: return nil
         }
         let attempts = (downstream.machine.forwarded(id)?.attempt ?? 1) - 1 + attempt
         guard downstream.config.retry.repeats(after: attempts, failure.delivery, isHarmless: false) else { return nil }
@@ -287,7 +285,7 @@ extension Aggregator {
         switch failure.kind {
         case .transient, .notMCP: countFailure(of: downstream, failure.cause)
         // It says itself when it wants to be asked again, or who has to do something.
-        case .overload, .authorization, .configuration, .sessionLost: break
+        case .overload, .authorization, .configuration: break
         }
         withdrawOrphanedQuestions(of: downstream)
         requestEnded(at: downstream)
@@ -310,7 +308,7 @@ extension Aggregator {
             case .configuration: .configuration
             case .authorization: .authorization
             case .overload: .overload
-            case .transient, .notMCP, .sessionLost: .transient
+            case .transient, .notMCP: .transient
             }
         let before = downstream.remote?.refusal.map { "; before that, as Streamable HTTP, \($0)" } ?? ""
         lose(downstream, cause: failure.cause + before, hint: hint(for: failure, of: downstream), kind: kind)
@@ -321,7 +319,7 @@ extension Aggregator {
     func sessionLost(of downstream: Downstream) {
         debug("server '\(downstream.key)': another session is begun")
         // Its questions were asked in the other one, and their ids mean nothing here.
-        withdrawQuestions(of: downstream, reason: "the session with the server that asked is over")
+        withdrawQuestions(of: downstream, reason: "the session with the server that asked is over", tellsServer: false)
         downstream.earlyQuestions = []
         beginAgain(with: downstream)
     }

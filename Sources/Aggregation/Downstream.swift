@@ -136,14 +136,22 @@ final class Downstream {
         var access: RemoteAccess
         /// It refuses `initialize` as servers of the oldest transport do.
         var mayBeLegacy = false
-        /// What is being received belongs to a session that is over.
-        var isStale = false
         /// What may help, if it is of no use as a server of MCP.
         var hint: String?
         /// What it said before it was tried with the oldest transport.
         var refusal: String?
         /// Arguments that are repeated in headers, by the tools' names.
         var parameters: [String: [HeaderParameter]] = [:]
+    }
+
+    /// What the transport knows of what was received besides its bytes. Only HTTP knows anything.
+    struct Arrival {
+        /// Our id of the request on whose stream it came.
+        var request: Int?
+        /// It is one of many on that stream, not the whole of an answer.
+        var isEvent = false
+        /// It belongs to a session that is over: nothing in it can be answered.
+        var isStale = false
     }
 
     /// Why it is not running.

@@ -102,6 +102,14 @@ package struct HTTPEndpoint: Equatable, Sendable {
     }
 }
 
+extension HTTPEndpoint {
+    /// What is to be hidden of the value of a header that was fetched for a server.
+    package static func secrets(in value: String) -> [String] { Secrets.parts(of: value) }
+
+    /// Whether the transport sets this header itself.
+    package static func isTransportHeader(_ lowercased: String) -> Bool { HostDialects.transportHeaders.contains(lowercased) }
+}
+
 // The synthesized descriptions would print secrets into a log by mere interpolation.
 
 extension Endpoint: CustomStringConvertible, CustomDebugStringConvertible {

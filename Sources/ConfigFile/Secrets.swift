@@ -29,11 +29,3 @@ enum Secrets {
         return value.count > 5 || !value.utf8.allSatisfy { (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0) }
     }
 }
-
-extension HTTPEndpoint {
-    /// What is to be hidden of the value of a header that was fetched for a server.
-    package static func secrets(in value: String) -> [String] { Secrets.parts(of: value) }
-
-    /// Whether the transport sets this header itself.
-    package static func isTransportHeader(_ lowercased: String) -> Bool { HostDialects.transportHeaders.contains(lowercased) }
-}

@@ -176,7 +176,7 @@ package struct DownstreamProtocol: Sendable {
     /// Whether an answer to the request with this id of ours is still waited for.
     package func isInFlight(_ id: Int) -> Bool { requests[id] != nil }
 
-    /// The method of a request of ours that is in flight.
+    /// Whether a request of ours that is in flight is to find out what the server speaks.
     package func isOpening(_ id: Int) -> Bool {
         switch requests[id] {
         case .initialize, .discover: true

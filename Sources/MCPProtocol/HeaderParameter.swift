@@ -15,6 +15,7 @@ package struct HeaderParameter: Hashable, Sendable {
 
     /// Headers of one request.
     package static let limit = 64
+    private static let longestName = 128
     private static let keyword = "x-mcp-header"
     private static let largestInteger = 9_007_199_254_740_991  // 2^53 - 1
 
@@ -52,7 +53,9 @@ package struct HeaderParameter: Hashable, Sendable {
         _ value: JSONView, of schema: JSONView, _ path: [String], isReachable: Bool, _ found: [HeaderParameter]
     ) throws(Defect) -> HeaderParameter {
         let place = path.isEmpty ? "the schema itself" : "'\(path.joined(separator: "."))'"
-        guard let name = value.string, isToken(name) else { throw Defect(description: "\(keyword) of \(place) is no name of a header") }
+        guard let name = value.string, isName(name), name.utf8.count <= longestName else {
+            throw Defect(description: "\(keyword) of \(place) is no name of a header")
+        }
         guard isReachable, !path.isEmpty else {
             throw Defect(description: "\(keyword) '\(name)' stands where 'properties' alone do not lead")
         }
@@ -66,8 +69,9 @@ package struct HeaderParameter: Hashable, Sendable {
         return HeaderParameter(path: path, name: name)
     }
 
-    private static func isToken(_ text: String) -> Bool {
-        !text.isEmpty && text.utf8.count <= 128
+    /// Whether a header may have this name (RFC 9110, 5.6.2).
+    package static func isName(_ text: String) -> Bool {
+        !text.isEmpty
             && text.utf8.allSatisfy { byte in
                 switch byte {
                 case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"), UInt8(ascii: "0")...UInt8(ascii: "9"):

@@ -1,4 +1,5 @@
 import JSONRPC
+import MCPProtocol
 package import NIOCore
 import NIOPosix
 import Resilience
@@ -43,7 +44,7 @@ package enum HeadersCommand {
         }
         var headers: [(name: String, value: String)] = []
         for (name, value) in view.members {
-            guard let text = value.string, HeaderText.isName(name), HeaderText.isValue(text) else {
+            guard let text = value.string, HeaderParameter.isName(name), HeaderText.isValue(text) else {
                 throw failure("printed a header '\(name.prefix(40).oneLine)' that cannot be one", .configuration)
             }
             headers.append((name, text))

@@ -2,6 +2,7 @@ import AsyncHTTPClient
 import JSONRPC
 import NIOCore
 import NIOHTTP1
+import TestSupport
 
 @testable import Authorization
 

@@ -1,5 +1,6 @@
 import ConfigFile
 import OrderedCollections
+import TestSupport
 import Testing
 
 @Suite("Whatever the bytes are, the answer is a config or problems")

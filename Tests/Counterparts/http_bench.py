@@ -1,5 +1,6 @@
 """One test's world with servers behind URLs: scripted servers in the process of the test, mcpagg in front of them, and a host."""
 
+import sys
 from typing import Any
 
 import http_rules as rules
@@ -71,3 +72,50 @@ class Web:
             problems += [f"{remote.key}: {problem}" for problem in remote.problems()]
             self.bench.relayed.append(rules.recording(f"mcpagg to {remote.key}", remote.log))
         return problems
+
+
+PRINTER = """
+import json, os, signal, subprocess, sys, time
+path, mode = sys.argv[1:3]
+runs = open(path).read().count("x") + 1 if os.path.exists(path) else 1
+open(path, "a").write("x")
+if mode == "slow":
+    time.sleep(60)
+if mode == "stubborn":
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    child = subprocess.Popen(["sleep", "1000"])
+    print("running", file=open(path + ".pipe", "w"), flush=True)
+    child.wait()
+if mode == "fail":
+    print("no key in the drawer", file=sys.stderr)
+    sys.exit(3)
+if mode == "text":
+    print("Authorization: Bearer x")
+elif mode == "list":
+    print("[]")
+elif mode == "odd":
+    print(json.dumps({"Bad Name": "x"}))
+elif mode == "number":
+    print(json.dumps({"X": 7}))
+elif mode == "injection":
+    print(json.dumps({"X": "a\\r\\nInjected: yes"}))
+elif mode == "transport":
+    print(json.dumps({"Authorization": "Bearer x", "Host": "elsewhere", "Mcp-Session-Id": "stolen", "x-own": "1", "X-Own": "2"}))
+else:
+    print(json.dumps({"Authorization": f"Bearer printed-secret-{runs}", "X-Own": "printed"}))
+"""
+
+
+class Printer:
+    """A command that prints headers, and counts its runs: the token of each run is another one."""
+
+    def __init__(self, web: Web, mode: str = "good"):
+        self.count = web.bench.directory / "runs"
+        self.pipe = web.bench.directory / "runs.pipe"  # for a test that waits for a run
+        script = web.bench.directory / "printer.py"
+        script.write_text(PRINTER)
+        self.entry = {"command": sys.executable, "args": ["-S", str(script), str(self.count), mode]}
+
+    @property
+    def runs(self) -> int:
+        return len(self.count.read_text()) if self.count.exists() else 0

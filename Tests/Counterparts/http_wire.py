@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import select
 import socket
 import struct
 from collections.abc import Callable
@@ -101,7 +102,7 @@ class Connection(asyncio.Protocol):
             request = self.parse()
             if request is None:
                 return
-            self.exchange = Exchange(self, request)
+            self.exchange = Exchange(self, request, was_abandoned=self.is_closed_by_client)
             self.listener.requested(self.exchange)
 
     def parse(self) -> Request | None:
@@ -125,6 +126,15 @@ class Connection(asyncio.Protocol):
             return None
         request.body, self.unread = body[:length], body[length:]
         return request
+
+    @property
+    def is_closed_by_client(self) -> bool:
+        """Its end has arrived, though it may lie behind requests that are not read yet."""
+        if self.is_gone:
+            return True
+        poll = select.poll()
+        poll.register(self.transport.get_extra_info("socket").fileno(), select.POLLRDHUP)
+        return bool(poll.poll(0))
 
     def reset(self) -> None:
         """The end as a crashed machine makes it."""
@@ -161,6 +171,7 @@ class Exchange:
     status: int | None = None  # once the head of the answer is out
     is_over: bool = False
     was_dropped: bool = False  # by the client
+    was_abandoned: bool = False  # by the client, before we took it
     framing: str = ""
     answer_headers: Headers = ()
     sent: list[dict[str, Any]] = field(default_factory=list)  # messages of the server

@@ -1,12 +1,11 @@
 """Headers of the config file and of commands, what is done when they are refused, and redirects."""
 
 import json
-import sys
 import time
 
 import pytest
 
-from http_bench import KEY, NEW, OLD
+from http_bench import KEY, NEW, OLD, Printer
 from http_server import status
 
 HOSTS = [OLD, NEW]
@@ -110,45 +109,6 @@ def test_a_refusal_in_the_middle_fails_the_call_with_a_text(web, host_revision, 
 
 
 # Headers that a command prints
-
-PRINTER = """
-import json, os, sys, time
-path, mode = sys.argv[1:3]
-runs = open(path).read().count("x") + 1 if os.path.exists(path) else 1
-open(path, "a").write("x")
-if mode == "slow":
-    time.sleep(60)
-if mode == "fail":
-    print("no key in the drawer", file=sys.stderr)
-    sys.exit(3)
-if mode == "text":
-    print("Authorization: Bearer x")
-elif mode == "list":
-    print("[]")
-elif mode == "odd":
-    print(json.dumps({"Bad Name": "x"}))
-elif mode == "number":
-    print(json.dumps({"X": 7}))
-elif mode == "injection":
-    print(json.dumps({"X": "a\\r\\nInjected: yes"}))
-else:
-    print(json.dumps({"Authorization": f"Bearer printed-secret-{runs}", "X-Own": "printed"}))
-"""
-
-
-class Printer:
-    """A command that prints headers, and counts its runs."""
-
-    def __init__(self, web, mode: str = "good"):
-        self.count = web.bench.directory / "runs"
-        script = web.bench.directory / "printer.py"
-        script.write_text(PRINTER)
-        self.entry = {"command": sys.executable, "args": ["-S", str(script), str(self.count), mode]}
-
-    @property
-    def runs(self) -> int:
-        return len(self.count.read_text()) if self.count.exists() else 0
-
 
 def tokens(server, start: int = 0) -> set[str]:
     return {exchange.request.header("Authorization") for exchange in server.requests(start=start)}

@@ -37,11 +37,12 @@ KINDS = {
 }
 
 
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("revision", HANDSHAKE_REVISIONS[1:])
+# Revisions over HTTP, and what servers of each can ask: there is no elicitation in 2025-03-26.
+ASKED = [(revision, kind) for revision in HANDSHAKE_REVISIONS[1:] for kind in KINDS if (revision, kind) != ("2025-03-26", "ask")]
+
+
+@pytest.mark.parametrize("revision, kind", ASKED)
 def test_a_question_on_the_stream_of_a_call_is_answered_by_a_post(web, revision, kind):
-    if kind == "ask" and revision == "2025-03-26":
-        return  # It has no elicitation.
     method, reply, said = KINDS[kind]
     server = web.remote(revision=revision)
     host = web.host()

@@ -1,6 +1,7 @@
 """The scripted server over HTTP, without mcpagg: the official SDKs must find nothing wrong with it, nor it with them."""
 
 import json
+import socket
 import subprocess
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 import http_rules as rules
 import places
 import validation
+from http_bench import OLD
 from http_mcp import TOOLS
 from http_wire import EVENTS, JSON
 
@@ -66,6 +68,47 @@ def test_requests_that_break_the_rules_are_found(web):
     found = "\n".join(rules.Judge(list(server.log)).run())
     for fault in ("not called JSON", "both kinds", "resumes nothing", "mcp-method is of another era", "never given"):
         assert fault in found, found
+    server.log.clear()
+
+
+@pytest.mark.parametrize("is_given_up", [True, False])
+def test_a_request_in_a_session_that_was_ended_is_found_unless_it_was_given_up(web, is_given_up):
+    """What was sent and given up before the end of the session may be read after it: it came on another connection."""
+    server = web.remote()
+
+    def connected() -> socket.socket:
+        start = server.position
+        connection = socket.create_connection(("127.0.0.1", server.port))
+        server.wait_for(lambda entry: entry.kind == "connected", start)
+        return connection
+
+    def request(method: str, session: str | None, message: dict | None = None) -> bytes:
+        body = b"" if message is None else json.dumps({"jsonrpc": "2.0", **message}).encode()
+        headers = {"Host": "x", "Accept": f"{JSON}, {EVENTS}", "Content-Length": str(len(body))}
+        headers |= {} if message is None else {"Content-Type": JSON}
+        headers |= {} if session is None else {"Mcp-Session-Id": session, "MCP-Protocol-Version": OLD}
+        return "\r\n".join([f"{method} /mcp HTTP/1.1", *map(": ".join, headers.items()), "", ""]).encode() + body
+
+    one, other = connected(), connected()
+    params = {"protocolVersion": OLD, "capabilities": {}, "clientInfo": {"name": "x", "version": "1"}}
+    one.sendall(request("POST", None, {"id": 1, "method": "initialize", "params": params}))
+    server.wait_answered(server.wait_request("initialize"))
+    session = server.behaviour.session.id
+    one.sendall(request("DELETE", session))
+    server.wait_answered(server.wait_request(http="DELETE"))
+
+    def act() -> None:
+        # On the loop of the server, which so reads nothing meanwhile.
+        other.sendall(request("POST", session, {"id": 2, "method": "tools/list"}))
+        if is_given_up:
+            other.close()
+
+    server.on_loop(act)
+    server.wait_request("tools/list")
+    one.close()
+    other.close()
+    found = rules.Judge(list(server.log)).run()
+    assert len(found) == (0 if is_given_up else 1) and all("was ended" in fault for fault in found), found
     server.log.clear()
 
 

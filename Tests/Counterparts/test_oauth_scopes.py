@@ -122,6 +122,20 @@ def test_what_was_missing_twice_is_asked_for_once(oauth):
     assert set(oauth.authority.authorizations[-1]["scope"].split()) == {"basic", OPEN_VAULT}
 
 
+def test_a_newer_login_that_is_not_enough_either_is_added_to(oauth):
+    """The person has logged in elsewhere meanwhile, to less than the tool needs."""
+    server = oauth.protect()
+    oauth.logged_in()
+    host = oauth.host()
+    host.tools()
+    oauth.logged_in(KEY, "--scope", "other")
+    refused = host.call(f"{KEY}__vault")
+    assert refused["isError"] and f"mcpagg login {KEY}" in json.dumps(refused)
+    assert len(server.got("tools/call")) <= 2
+    oauth.logged_in()
+    assert OPEN_VAULT in oauth.authority.authorizations[-1]["scope"].split()
+
+
 @pytest.mark.parametrize("life", [3600.0, 20.0, 1.0])
 def test_what_is_forbidden_is_not_asked_for_again_with_every_renewal(oauth, life):
     """Tokens that are renewed before each request are other ones each time, and give no more than the one before."""

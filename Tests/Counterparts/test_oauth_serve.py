@@ -60,13 +60,16 @@ def test_serve_comes_alive_by_itself_after_a_login_elsewhere(oauth, revision, er
     server, host = waiting(oauth, revision)
     server.eras = eras
     asks_for_login(host)
+    # A host that looks at the list before it is told has seen the change, and is not told.
+    gate = server.site.hold(server.path, lambda request: request.message.get("method") == "tools/list")
     oauth.logged_in()
+    start = len(host.out.lines)
+    assert not names_of(KEY)(host.tool_names())
+    gate.release()
+    host.notification("notifications/tools/list_changed", start)
     host.tools_when(names_of(KEY))
     assert host.text(f"{KEY}__echo", {"text": "hello"}) == "hello"
     assert host.text(f"{KEY}__count") == "1"
-    host.end()
-    told = [line for line in host.out.lines if b"notifications/tools/list_changed" in line]
-    assert told
 
 
 def test_a_call_right_after_a_login_elsewhere_works(oauth):

@@ -1,5 +1,6 @@
 import FeatureCatalog
 import MCPProtocol
+import TestSupport
 import Testing
 
 @Suite("Exposed names")

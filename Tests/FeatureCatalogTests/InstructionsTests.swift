@@ -1,4 +1,5 @@
 import FeatureCatalog
+import TestSupport
 import Testing
 
 @Suite("Instructions of several servers")

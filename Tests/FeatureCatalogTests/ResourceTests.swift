@@ -2,6 +2,7 @@ import FeatureCatalog
 import JSONRPC
 import MCPProtocol
 import NIOCore
+import TestSupport
 import Testing
 
 @Suite("Templates of URIs")

@@ -1,6 +1,7 @@
 import JSONRPC
 import MCPProtocol
 import NIOCore
+import TestSupport
 import Testing
 
 @testable import FeatureCatalog

@@ -1,5 +1,6 @@
 import JSONRPC
 import NIOCore
+import TestSupport
 import Testing
 
 @Suite("The line writer")

@@ -1,5 +1,6 @@
 import JSONRPC
 import NIOCore
+import TestSupport
 import Testing
 
 /// Damaged traffic: whatever a peer sends, nothing traps, nothing reads outside its bytes, and what is accepted holds together.

@@ -1,3 +1,5 @@
+import TestSupport
+
 /// Writes random JSON texts and messages: what peers may send, odd but valid.
 struct RandomJSON {
     enum Spacing { case none, blanks, lineBreaks }

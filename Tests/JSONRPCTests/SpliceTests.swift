@@ -1,6 +1,7 @@
 import Foundation
 import JSONRPC
 import NIOCore
+import TestSupport
 import Testing
 
 @Suite("A splice")

@@ -2,6 +2,7 @@ import JSONRPC
 import MCPProtocol
 import NIOCore
 import Resilience
+import TestSupport
 import Testing
 
 @testable import Lifecycle

@@ -86,11 +86,22 @@ struct DownstreamHTTPTests {
 
     @Test("a subscription whose stream is lost is asked for again; one that is refused is not")
     func lostListen() throws {
-        var conversation = Conversation()
-        _ = try conversation.sent(conversation.machine.opened(ClientCapabilities(), era: .only(.stateless)))
-        _ = try conversation.answer(
-            #"{"resultType":"complete","supportedVersions":["2026-07-28"],"capabilities":{"tools":{"listChanged":true}}}"#)
-        let listen = try #require((1...100_000).first { conversation.machine.isInFlight($0) })
-        #expect(told(failure: listen, &conversation) == "listen ended")
+        func listening() throws -> (Conversation, id: Int) {
+            var conversation = Conversation()
+            _ = try conversation.sent(conversation.machine.opened(ClientCapabilities(), era: .only(.stateless)))
+            _ = try conversation.answer(
+                #"{"resultType":"complete","supportedVersions":["2026-07-28"],"capabilities":{"tools":{"listChanged":true}}}"#)
+            let id = try #require((1...100_000).first { conversation.machine.isInFlight($0) })
+            try conversation.answerFirstLists()
+            return (conversation, id)
+        }
+        var (conversation, id) = try listening()
+        #expect(told(failure: id, &conversation) == "listen ended")
+        let again = conversation.machine.listen(to: [])
+        #expect(again.count == 1 && String(buffer: again[0]).contains(#""method":"subscriptions/listen""#))
+
+        (conversation, id) = try listening()
+        #expect(try conversation.refuse(to: id) == "ignore")
+        #expect(conversation.machine.listen(to: []).isEmpty)
     }
 }

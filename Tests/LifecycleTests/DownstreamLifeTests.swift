@@ -1,5 +1,6 @@
 import Lifecycle
 import Resilience
+import TestSupport
 import Testing
 
 @Suite("The life of a downstream")

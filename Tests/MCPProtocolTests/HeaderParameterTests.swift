@@ -42,6 +42,17 @@ struct HeaderParameterTests {
         ])
     func refused(schema: String) { #expect(throws: HeaderParameter.Defect.self) { try HeaderParameter.all(of: Self.tool(schema)) } }
 
+    @Test("as many as a request may have headers are followed, and not one more")
+    func limit() throws {
+        func tool(_ count: Int) -> JSONView {
+            let properties = (1...count).map { #""p\#($0)":{"type":"string","x-mcp-header":"H\#($0)"}"# }
+            return Self.tool(#"{"properties":{\#(properties.joined(separator: ","))}}"#)
+        }
+        #expect(HeaderParameter.limit == 64)
+        #expect(try HeaderParameter.all(of: tool(64)).count == 64)
+        #expect(throws: HeaderParameter.Defect.self) { try HeaderParameter.all(of: tool(65)) }
+    }
+
     @Test(
         "say what the argument is",
         arguments: [

@@ -12,8 +12,6 @@ package struct HTTPFailure: Error, Sendable {
         case transient
         /// It may work after this time, or after any if the server does not say.
         case overload(retryAfter: Duration?)
-        /// The server does not know our session any more.
-        case sessionLost
         /// What answers there does not speak MCP, or not as it should.
         case notMCP
     }

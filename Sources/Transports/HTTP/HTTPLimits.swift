@@ -23,6 +23,8 @@ package enum HTTPLimits {
     package static let sessionLosses = 3
     /// No stream is asked for again sooner, whatever the server asks for.
     package static let shortestRetry = Duration.milliseconds(100)
+    /// Addresses of one server, each with a method, that are kept in the form that requests need.
+    package static let requestTemplates = 8
     /// Redirects of one request.
     package static let redirects = 3
     /// Bytes kept of a body that tells of a failure.

@@ -18,7 +18,6 @@ final class Listening {
     private var refusal: (HTTPResponseHead, ByteBuffer)?
     private var credentials = 0
     private var awaitsAuthorization = false
-    private var authorizations = 0
     private let sessionID: String?
     private var wasOpen = false
 
@@ -99,7 +98,7 @@ extension Listening: ExchangeHandler {
             refusal = (head, ByteBuffer())
             return
         }
-        (wasOpen, authorizations) = (true, 0)
+        (wasOpen, server.refusalsOfStream) = (true, 0)
         stream = EventStream(limit: server.messageLimit, lastEventID: resumption.lastEventID)
     }
 
@@ -192,15 +191,16 @@ extension Listening: ExchangeHandler {
         if status == 401 {
             if credentials != server.credentials { return open() }
             // A second refusal, of something fresh, is final.
-            guard authorizations == 0 else {
+            guard server.refusalsOfStream == 0 else {
                 let failure = HTTPRefusal.failure(head, body, hiding: server.delegate.redacted)
                 return server.wire == .legacy
                     ? ended(failure) : server.delegate.noted("it has no stream of notifications: \(failure.cause)")
             }
-            authorizations += 1
+            server.refusalsOfStream += 1
             awaitsAuthorization = true
             return server.hold(nil, status: status, challenges: head.headers["WWW-Authenticate"])
         }
+        server.refusalsOfStream = 0
         guard server.wire == .streamable else { return ended(HTTPRefusal.failure(head, body, hiding: server.delegate.redacted)) }
         if status == 404, wasOpen, let sessionID { return server.lostSession(sessionID, nil) }
         // 405: it has none. Other refusals will not change either, unless the server is in trouble.

@@ -396,14 +396,17 @@ extension Post: ExchangeHandler {
     }
 
     private func unauthorized(_ head: HTTPResponseHead) {
+        // An answer, or a notification, of a session that is over: there is nobody to tell it any more.
+        if request == nil, isStale { return server.finish(self) }
         // It may have been sent before we had what we have now.
         if credentials != server.credentials { return server.enqueueAgain(self) }
-        // A second refusal, of something fresh, is final.
-        guard authorizations < 1 else {
+        let status = Int(head.status.code)
+        // A second refusal, of something fresh, is final; but that it gives too few rights, where that is said, is news to the owner.
+        guard authorizations < (status == 403 ? 2 : 1) else {
             return fail(HTTPRefusal.failure(head, ByteBuffer(), hiding: server.delegate.redacted), mayRepeat: false)
         }
         authorizations += 1
-        server.hold(self, status: Int(head.status.code), challenges: head.headers["WWW-Authenticate"])
+        server.hold(self, status: status, challenges: head.headers["WWW-Authenticate"])
     }
 }
 

@@ -57,14 +57,17 @@ extension RemoteServer {
     package var hasSession: Bool { sessionID != nil }
     package var isResting: Bool { session == .resting }
 
-    /// Ends the session; the next message begins another one.
+    /// Ends the session, unless something is under way in it; the next message begins another one.
     package func rest() {
-        guard wire == .streamable, let sessionID, let headers, session == .open, posts.isEmpty else { return }
-        sayGoodbye(Farewell(sessionID: sessionID, headers: headers, revision: revision)) {}
+        guard wire == .streamable, let sessionID, let headers, session == .open, !isUnauthorized,
+            posts.isEmpty, requests.isEmpty, others.isEmpty, held.isEmpty
+        else { return }
         self.sessionID = nil
         session = .resting
+        // First: a request for it must not come after the end of the session.
         listening?.stop()
         listening = nil
+        sayGoodbye(Farewell(sessionID: sessionID, headers: headers, revision: revision)) {}
     }
 
     /// Ends sessions that we are not in any more, once nothing is under way in them.
@@ -81,15 +84,24 @@ extension RemoteServer {
         for post in Array(posts.values) where post.isFirst { finish(post) }
         others.removeAll(where: \.isFirst)
         held.removeAll(where: \.isFirst)
-        if let sessionID, let headers {
-            farewells.append(Farewell(sessionID: sessionID, headers: headers, revision: revision))
+        let farewell = sessionID.flatMap { id in headers.map { Farewell(sessionID: id, headers: $0, revision: revision) } }
+        leaveSession()
+        if let farewell {
+            farewells.append(farewell)
             sayFarewells()
         }
-        sessionID = nil
-        session = .beginning
+        delegate.sessionLost()
+    }
+
+    private func leaveSession() {
+        // An answer would be one to another question in the next session, and of what notifications tell it knows nothing.
+        others.removeAll { $0.request == nil }
+        held.removeAll { $0.request == nil }
+        // Before the end of the session is told: a request for the stream must not come after that.
         listening?.stop()
         listening = nil
-        delegate.sessionLost()
+        sessionID = nil
+        session = .beginning
     }
 
     /// Sends what was held back.
@@ -119,8 +131,11 @@ extension RemoteServer {
         guard wire == .streamable else { return opened() }
         session = .opening
         listen()
+        let opening = sessionID
         // Some servers answer only when there is something to tell.
         eventLoop.assumeIsolated().scheduleTask(in: .nanoseconds(HTTPLimits.openingWait.clampedNanoseconds)) {
+            // It may have been lost meanwhile, and the next one may not be announced yet.
+            guard self.session == .opening, self.sessionID == opening else { return }
             self.opened()
             self.flush()
         }
@@ -145,10 +160,7 @@ extension RemoteServer {
         guard lossesInARow <= HTTPLimits.sessionLosses else {
             return delegate.lost(HTTPFailure(.transient, .refused, cause: "it forgets each session as soon as it has begun"))
         }
-        sessionID = nil
-        session = .beginning
-        listening?.stop()
-        listening = nil
+        leaveSession()
         delegate.sessionLost()
     }
 }

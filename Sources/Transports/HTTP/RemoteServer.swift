@@ -96,7 +96,11 @@ package final class RemoteServer: ServerConnection, PendingWriter {
     var isEnded = false
     /// Sessions that were lost without anything done in them.
     var lossesInARow = 0
+    /// How often in a row the stream was refused for want of authorization, whoever we were.
+    var refusalsOfStream = 0
     var farewells: [Farewell] = []
+    /// Requests without headers: a URL is taken apart once, not for each message.
+    private var templates: [TemplateKey: HTTPClient.Request] = [:]
     private var isLingering = false
     /// Whether the outbox is to be looked through at the end of the turn.
     private var isExpectingFlush = false
@@ -120,6 +124,11 @@ package final class RemoteServer: ServerConnection, PendingWriter {
         var revision: Revision?
     }
 
+    private struct TemplateKey: Hashable {
+        var target: HTTPTarget
+        var method: String
+    }
+
     /// Whether requests may be sent.
     enum Session {
         case open
@@ -135,8 +144,8 @@ package final class RemoteServer: ServerConnection, PendingWriter {
 
     package init(
         _ target: HTTPTarget, settings: HTTPClientFactory.Settings, wire: Wire, client: HTTPClient, on eventLoop: any EventLoop,
-        pending: PendingWrites,
-        delegate: any RemoteDelegate, random: any RandomNumberGenerator, messageLimit: Int = LineFraming.defaultLimit
+        pending: PendingWrites, delegate: any RemoteDelegate, random: any RandomNumberGenerator,
+        messageLimit: Int = LineFraming.defaultLimit
     ) {
         self.target = target
         route = HTTPRoute(target.origin, settings)
@@ -378,8 +387,18 @@ package final class RemoteServer: ServerConnection, PendingWriter {
     }
 
     func makeRequest(_ method: HTTPMethod, to target: HTTPTarget, credentials: HTTPHeaders?) -> HTTPClient.Request? {
-        guard var request = try? HTTPClient.Request(url: target.url, method: method) else { return nil }
+        guard var request = template(method, target) else { return nil }
         if let credentials { request.headers.add(contentsOf: credentials) }
+        return request
+    }
+
+    private func template(_ method: HTTPMethod, _ target: HTTPTarget) -> HTTPClient.Request? {
+        let key = TemplateKey(target: target, method: method.rawValue)
+        if let known = templates[key] { return known }
+        guard let request = try? HTTPClient.Request(url: target.url, method: method) else { return nil }
+        // A server can send each request elsewhere.
+        if templates.count >= HTTPLimits.requestTemplates { templates.removeAll() }
+        templates[key] = request
         return request
     }
 }
