@@ -145,7 +145,8 @@ package actor Aggregator {
     var changedListens: Set<DownstreamID> = []
     /// What was found out about servers behind URLs, by URL.
     var knownRemotes: [String: KnownRemote] = [:]
-    var timers: [Timer: Scheduled<Void>] = [:]
+    var timers: [Timer: (number: Int, task: Scheduled<Void>)] = [:]
+    private var timerCount = 0
     /// Looks after the config file.
     var watcher: FileWatcher?
     /// Looks after the file of logins, once a server wants one.
@@ -240,17 +241,22 @@ package actor Aggregator {
 
     /// Calls ``fired(_:)`` after this time, instead of when it was to be called for this timer before.
     func set(_ timer: Timer, after delay: Duration) {
-        timers[timer]?.cancel()
-        timers[timer] = eventLoop.scheduleTask(in: .nanoseconds(max(0, delay.clampedNanoseconds))) {
+        timers[timer]?.task.cancel()
+        timerCount += 1
+        let number = timerCount
+        let task = eventLoop.scheduleTask(in: .nanoseconds(max(0, delay.clampedNanoseconds))) {
             self.assumeIsolated {
+                // The loop takes all that is due at once: one of these may have cancelled this one, or set it anew.
+                guard $0.timers[timer]?.number == number else { return }
                 $0.timers[timer] = nil
                 $0.fired(timer)
                 $0.flush()
             }
         }
+        timers[timer] = (number, task)
     }
 
-    func cancel(_ timer: Timer) { timers.removeValue(forKey: timer)?.cancel() }
+    func cancel(_ timer: Timer) { timers.removeValue(forKey: timer)?.task.cancel() }
 
     private func fired(_ timer: Timer) {
         switch timer {

@@ -1,4 +1,5 @@
 import Foundation
+import Lifecycle
 import NIOCore
 import NIOEmbedded
 import Testing
@@ -51,6 +52,23 @@ struct ScheduleTests {
         let summary = failed.map { "seed \($0.seed): \($0.failures.joined(separator: "; "))" }
         #expect(
             summary == [], "\(failed.count) of \(Self.count) schedules; MCPAGG_SCHEDULE=\(failed.first?.seed ?? 0) plays the first again")
+    }
+
+    @Test("a timer that is cancelled, or set anew, in the moment in which it is due does not fire")
+    func dueTimers() async throws {
+        let loop = NIOAsyncTestingEventLoop()
+        let aggregator = try await loop.executeInContext { World(seed: 1, loop: loop).aggregator }
+        try await loop.executeInContext {
+            aggregator.assumeIsolated { aggregator in
+                aggregator.ending = Aggregator.Ending(pace: .hurried)
+                // The first of the two ends everything, the other timer with it.
+                aggregator.set(.end, after: .seconds(1))
+                aggregator.set(.listWait, after: .seconds(1))
+            }
+        }
+        await loop.advanceTime(by: .seconds(1))
+        #expect(await aggregator.isListWaitOver == false)
+        #expect(await aggregator.timers.isEmpty)
     }
 
     private static func play(_ seed: UInt64) async throws -> Outcome {
