@@ -1,9 +1,9 @@
-import Resilience
 import ConfigFile
 package import FeatureCatalog
 import Lifecycle
 import MCPProtocol
 import OrderedCollections
+import Resilience
 import Transports
 
 /// What `mcpagg status` says about one server.
