@@ -47,8 +47,7 @@ extension Aggregator {
     func launched(_ downstream: Downstream, processID: Int) { debug("server '\(downstream.key)': runs as process \(processID)") }
 
     func launchFailed(_ downstream: Downstream, _ failure: LaunchFailure) {
-        downstream.child?.process.close()
-        downstream.child = nil
+        letGo(of: downstream)
         cancel(.startup(downstream.id))
         cancel(.childEnd(downstream.id))
         guard !failure.isConfiguration else {
@@ -123,11 +122,17 @@ extension Aggregator {
         lose(downstream, cause: "it \(status)\(when)", hint: nil)
         cancel(.childEnd(downstream.id))
         cancel(.teardown(downstream.id))
-        downstream.child?.process.close()
-        downstream.child = nil
+        letGo(of: downstream)
         isOver(downstream)
         // Its time may have come while it was still being ended.
         if case .backingOff(_, let until) = downstream.life.state, until <= now { launch(downstream) }
+    }
+
+    /// Out of its place first: the ends of its pipes are heard at once, and may not be taken for those of what comes after it.
+    private func letGo(of downstream: Downstream) {
+        let child = downstream.child
+        downstream.child = nil
+        child?.process.close()
     }
 
     /// Some servers end when the first message is not `initialize`: launched once more, they get that.
@@ -137,8 +142,7 @@ extension Aggregator {
         for timer in [Timer.childEnd(downstream.id), .teardown(downstream.id), .startup(downstream.id), .probe(downstream.id)] {
             cancel(timer)
         }
-        downstream.child?.process.close()
-        downstream.child = nil
+        letGo(of: downstream)
         downstream.life.launchAgain()
         launch(downstream)
     }
