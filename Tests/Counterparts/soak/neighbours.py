@@ -138,7 +138,8 @@ class Neighbourhood:
 
     def bad_call(self, kind: Kind) -> None:
         # However it is answered: that is not what is measured here; that it is answered once is.
-        id = self.host.post("tools/call", {"name": f"bad__{kind.tool}", "arguments": kind.arguments or {"text": "bad"}}, lambda answer: None)
+        params = {"name": f"bad__{kind.tool}", "arguments": kind.arguments or {"text": "bad"}}
+        id = self.host.post("tools/call", params, lambda answer: None)
         if kind.cancels:
             self.host.cancel(id)
 
@@ -159,13 +160,13 @@ class Neighbourhood:
         self.done.append(int(text(await ended) or 0))
         return value
 
-    async def compare(self, kind: Kind, factor: float) -> list[Figure]:
+    async def compare(self, kind: Kind, factor: float | None, repeats: int) -> list[Figure]:
         self.done: list[int] = []
         await self.measure(None, self.block)  # warms up
         before = processes.resident_bytes(self.host.pid)
         reset_peak_memory(self.host.pid)
         pairs: list[Pair] = []
-        most = self.blocks * (1 if self.comes_first else REPEATS)
+        most = self.blocks * (1 if self.comes_first else repeats)
         while sum(pair.foreign <= FOREIGN for pair in pairs) < self.blocks and len(pairs) < most:
             pairs.append(await self.pair(kind))
         quietest = sorted(pairs, key=lambda pair: pair.foreign)[: self.blocks]
@@ -173,8 +174,9 @@ class Neighbourhood:
         peak = peak_memory(self.host.pid)
         foreign = f"{quietest[-1].foreign:.0%} of a core used by others, the quietest of {len(pairs)} pairs"
         quiet, loud = statistics.median(calm), statistics.median(disturbed)
+        note = f"undisturbed {listed(calm)} ms\ndisturbed {listed(disturbed)} ms\n{foreign}"
         figures = [
-            Figure(f"{kind.title}: p99 of the others", loud / quiet, factor, "times", note=f"undisturbed {listed(calm)} ms\ndisturbed {listed(disturbed)} ms\n{foreign}"),
+            Figure(f"{kind.title}: p99 of the others", loud / quiet, factor, "times", note=note),
             Figure(f"{kind.title}: that is, undisturbed {quiet:.2f} ms, disturbed", loud, unit="ms"),
             Figure(f"{kind.title}: growth of memory", (peak - before) / 1e6, GROWTH, "MB"),
         ]
@@ -248,12 +250,14 @@ def precedence(is_wanted: bool) -> Iterator[bool]:
         os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
 
 
-async def all_kinds(world: World, seed: int, blocks: int, block: float, factor: float, comes_first: bool) -> list[Figure]:
+async def all_kinds(
+    world: World, seed: int, blocks: int, block: float, factor: float | None, repeats: int, comes_first: bool
+) -> list[Figure]:
     figures = await host_that_stops_reading(world, seed, UNREAD_SECONDS)
     for kind in KINDS:
         neighbourhood = Neighbourhood(world, seed, blocks, block, comes_first)
         await neighbourhood.begin()
-        figures += await neighbourhood.compare(kind, factor)
+        figures += await neighbourhood.compare(kind, factor, repeats)
         host = neighbourhood.host
         await world.end(host)
         wrong = neighbourhood.failed + host.problems
@@ -263,8 +267,9 @@ async def all_kinds(world: World, seed: int, blocks: int, block: float, factor: 
 
 
 def run(
-    executable: Path, seed: int, blocks: int = BLOCKS, block: float = BLOCK, factor: float = FACTOR, comes_first: bool = True
-) -> list[Figure]:
+    executable: Path, seed: int, blocks: int = BLOCKS, block: float = BLOCK, factor: float | None = FACTOR, repeats: int = REPEATS,
+    comes_first: bool = True,
+) -> list[Figure]:  # fmt: skip
     """`comes_first`: with real-time priority, if the system permits it."""
     with World(executable) as world, precedence(comes_first) as has_precedence:
-        return asyncio.run(all_kinds(world, seed, blocks, block, factor, has_precedence))
+        return asyncio.run(all_kinds(world, seed, blocks, block, factor, repeats, has_precedence))
