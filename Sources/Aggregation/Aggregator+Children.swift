@@ -103,7 +103,8 @@ extension Aggregator {
         guard let child = downstream.child else { return }
         if child.exitStatus == nil {
             lose(downstream, cause: "it closed its standard \(child.isInputClosed ? "output" : "input")", hint: nil)
-            beginTeardown(of: downstream)
+            // The next launch waits for its end.
+            beginTeardown(of: downstream, pace: .hurried)
         } else if !child.connection.isReading {
             // It is we who do not read, because a host does not.
             set(.childEnd(downstream.id), after: Limits.outputWait)
@@ -115,7 +116,9 @@ extension Aggregator {
 
     private func childIsOver(_ downstream: Downstream) {
         let status = downstream.child?.exitStatus?.description ?? "ended"
-        if downstream.machine.phase == .discovering, !downstream.endedWhenProbed, downstream.config.protocolEra == .auto, ending == nil {
+        if downstream.machine.phase == .discovering, !downstream.endedWhenProbed, downstream.config.protocolEra == .auto, ending == nil,
+            downstream.life.state != .stopped
+        {
             return launchUnprobed(downstream)
         }
         let when = downstream.machine.phase == .ready ? "" : " before it was ready"

@@ -150,6 +150,8 @@ extension Aggregator {
             requestEnded(at: downstream)
         case .progress(let forwarded, let token):
             guard downstream.progress.take(now: now) else { return tooMuchChatter(of: downstream, "reports of progress") }
+            // It is well, as far as one can be before an answer: the others need not wait for that.
+            if downstream.breaker.state == .halfOpen { countSuccess(of: downstream) }
             forwardProgress(message, to: forwarded, token: token)
         case .log:
             guard downstream.logs.take(now: now) else { return tooMuchChatter(of: downstream, "log messages") }
@@ -331,7 +333,7 @@ extension Aggregator {
         settled(downstream)
         // What it failed of before may be over; one call at a time finds out.
         downstream.breaker.tryAgain()
-        downstream.probeLimit = 1
+        downstream.probeLimit = callsAtWork(at: downstream) + 1
         admitWaiting(at: downstream)
     }
 
@@ -357,7 +359,7 @@ extension Aggregator {
         failInputs(of: downstream)
         answerSubscribes(at: downstream)
         downstream.elicitations = []
-        failWhatWasHeldBack(at: downstream, cause: cause)
+        let held = takeWhatWasHeldBack(at: downstream, cause: cause)
         let lost = downstream.machine.closed()
         if downstream.life.state != .stopped {
             let delay = downstream.life.lost(now: now, using: &random)
@@ -366,6 +368,12 @@ extension Aggregator {
             let isLooping = kind == .transient && downstream.life.failures > 1 && downstream.remote == nil
             fail(downstream, cause: cause, hint: hint, kind: isLooping ? .crashLoop : kind)
             if let delay, options.restartsServers, !isFinal { set(.restart(downstream.id), after: delay) }
+        }
+        for forwarded in held where !repeatWhenReady(forwarded, .notSent, of: downstream) {
+            fail(
+                forwarded.request, forwarded.purpose, downstream.unavailability,
+                "Server '\(downstream.key)' is down: \(cause). The request was not carried out.", history: forwarded.history.failed(),
+                of: downstream)
         }
         let cause = ending == nil ? cause : "mcpagg is ending, and ended it"
         for forwarded in lost where !repeatWhenReady(forwarded, of: downstream) {

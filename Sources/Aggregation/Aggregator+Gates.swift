@@ -13,13 +13,19 @@ extension Aggregator {
     /// Nothing does: the usual case, and no more than a look.
     func isFree(_ downstream: Downstream) -> Bool {
         downstream.breaker.state == .closed && downstream.queue.isEmpty && downstream.config.rateLimit == nil
-            && downstream.machine.openRequests < downstream.config.maxConcurrentCalls
+            && downstream.leaveAloneUntil == nil && downstream.machine.openRequests < downstream.config.maxConcurrentCalls
     }
 
     /// Whether one more request may go to a server that is ready, behind which none waits.
     func mayPass(_ downstream: Downstream) -> Bool {
-        // One whose person is being asked does not keep the server busy; and what that person does may need the server.
-        let inFlight = max(0, downstream.machine.requestsInFlight - downstream.questions.count)
+        if let until = downstream.leaveAloneUntil {
+            guard until <= now else {
+                set(.gate(downstream.id), after: now.duration(to: until))
+                return false
+            }
+            downstream.leaveAloneUntil = nil
+        }
+        let inFlight = callsAtWork(at: downstream)
         switch downstream.breaker.state {
         case .closed: break
         case .open:
@@ -36,12 +42,21 @@ extension Aggregator {
         return true
     }
 
+    /// Calls that keep a server busy. One whose person is being asked does not; and what that person does may need the server.
+    func callsAtWork(at downstream: Downstream) -> Int {
+        max(0, downstream.machine.requestsInFlight - (downstream.questions.isEmpty ? 0 : callsThatAsk(at: downstream)))
+    }
+
     /// Keeps a request until a place is free for it.
     func waitForTurn(
         _ message: Message, _ request: HostRequest, _ purpose: ForwardedRequest.Purpose, at downstream: Downstream, host: HostConnection
     ) {
         guard downstream.breaker.wait(now: now) == nil else {
-            return fail(request, purpose, .unavailable, describeDown(downstream))
+            return fail(request, purpose, .unavailable, describeDown(downstream), of: downstream)
+        }
+        if let until = downstream.leaveAloneUntil, now.advanced(by: downstream.config.timeout) <= until {
+            let why = "Server '\(downstream.key)' \(reasonToWait(for: downstream)), which is longer than the request may take"
+            return refuse(request, purpose, why)
         }
         enqueue(message, request, purpose, for: downstream, host: host)
     }
@@ -51,9 +66,9 @@ extension Aggregator {
         _ message: Message, _ request: HostRequest, _ purpose: ForwardedRequest.Purpose, for downstream: Downstream, host: HostConnection
     ) {
         // Tasks end with the server that has them.
-        if case .task = purpose { return fail(request, purpose, downstream.unavailability, describeDown(downstream)) }
+        if case .task = purpose { return fail(request, purpose, downstream.unavailability, describeDown(downstream), of: downstream) }
         guard isExpected(downstream, attempts: host.histories[request.id]?.attempts ?? 0) else {
-            return fail(request, purpose, downstream.unavailability, describeDown(downstream))
+            return fail(request, purpose, downstream.unavailability, describeDown(downstream), of: downstream)
         }
         enqueue(message, request, purpose, for: downstream, host: host)
     }
@@ -150,16 +165,19 @@ extension Aggregator {
     func expireWaiting(at downstream: Downstream) {
         let now = now
         for call in downstream.queue.remove(where: { $0.deadline <= now }) {
+            let isDown = !downstream.life.isReady && downstream.failure != nil
+            let why = isDown ? describeDown(downstream) : "Server '\(downstream.key)' \(reasonToWait(for: downstream))."
             let time = call.history.began.duration(to: now).text
             fail(
-                call.request, call.purpose, .unavailable,
-                "Server '\(downstream.key)' \(reasonToWait(for: downstream)); the request waited for \(time) and was not sent.",
+                call.request, call.purpose, .unavailable, "\(why) The request waited for \(time) and was not sent.",
                 history: call.history, of: downstream)
         }
     }
 
     private func reasonToWait(for downstream: Downstream) -> String {
-        guard downstream.life.isReady else { return downstream.failure == nil ? "is starting" : "is not running" }
+        guard downstream.life.isReady else { return downstream.failure == nil ? "is starting" : "is being started again" }
+        if let until = downstream.leaveAloneUntil, until > now { return "wants to be left alone for \(now.duration(to: until).text)" }
+        if downstream.breaker.state == .halfOpen { return "failed before, and a call that is to show whether it works again is under way" }
         if let limit = downstream.config.rateLimit, downstream.window.wait(now: now, limit) != nil {
             return "has had the \(limit.calls) calls of its 'rateLimit' in \(limit.per.text)"
         }

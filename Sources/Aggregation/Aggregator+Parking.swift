@@ -80,7 +80,8 @@ extension Aggregator {
         let key = add(
             ParkedCall.Question(id: id, method: method, params: statelessParams(params, method, of: downstream)), to: parking, host: host)
         downstream.questions[id] = Downstream.OpenQuestion(
-            host: host.id, place: .parked(parking, key: key), method: method, hasCause: true, cause: cause.id, since: now)
+            host: host.id, place: .parked(parking, key: key), method: method, hasCause: true, cause: cause.id, isCauseCertain: true,
+            asked: now, since: now)
         if host.parked[parking]?.request != nil { askSoon(parking, host: host) }
     }
 

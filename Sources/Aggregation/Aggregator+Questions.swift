@@ -1,3 +1,4 @@
+import ConfigFile
 import FeatureCatalog
 import JSONRPC
 import Lifecycle
@@ -56,10 +57,10 @@ extension Aggregator {
             return answer(id, of: downstream, .internalError, "Too many questions are waiting for the host")
         }
         downstream.questions[id] = Downstream.OpenQuestion(
-            host: host.id, place: .asked(number), method: method, hasCause: downstream.machine.requestsInFlight > 0, cause: certain?.id,
-            since: now)
+            host: host.id, place: .asked(number), method: method, hasCause: downstream.machine.requestsInFlight > 0, cause: cause?.id,
+            isCauseCertain: certain != nil, asked: now, since: now)
         // A person is not asked twice for one call.
-        if let cause { downstream.machine.update(cause.id, now: now) { $0.original = nil } }
+        if let cause, method != .rootsList { downstream.machine.wasAskedAbout(cause.id, isCertain: certain != nil) }
         // While a person is asked the server has a place for another.
         admitWaiting(at: downstream)
         if method == .elicit, let elicitation = params?["elicitationId"]?.string { downstream.sawElicitation(elicitation) }
@@ -140,18 +141,28 @@ extension Aggregator {
     /// A question is settled. The time in which it was open does not count, however it ended.
     @discardableResult
     func closeQuestion(_ id: RequestID, of downstream: Downstream) -> Downstream.OpenQuestion? {
-        guard let question = downstream.questions.removeValue(forKey: id) else { return nil }
-        downstream.machine.paused(question.cause, for: question.since.duration(to: now), now: now)
-        return question
+        guard downstream.questions[id] != nil else { return nil }
+        countPause(of: id, at: downstream)
+        return downstream.questions.removeValue(forKey: id)
     }
 
     /// For the requests for which a person is being asked, the time until now does not count.
     func countPauses(at downstream: Downstream) {
-        let now = now
-        for (id, question) in downstream.questions {
-            downstream.machine.paused(question.cause, for: question.since.duration(to: now), now: now)
-            downstream.questions[id]?.since = now
-        }
+        for id in Array(downstream.questions.keys) { countPause(of: id, at: downstream) }
+    }
+
+    /// No longer than a host may take: one that never answers holds up nothing for ever.
+    private func countPause(of id: RequestID, at downstream: Downstream) {
+        guard let question = downstream.questions[id], let cause = question.cause, question.method != .rootsList else { return }
+        let end = min(now, question.asked.advanced(by: config.settings.inputWait))
+        guard question.since < end else { return }
+        downstream.questions[id]?.since = end
+        downstream.machine.paused(cause, isCertain: question.isCauseCertain, for: question.since.duration(to: end), now: end)
+    }
+
+    /// Calls for which a person is being asked.
+    func callsThatAsk(at downstream: Downstream) -> Int {
+        Set(downstream.questions.values.compactMap { $0.method == .rootsList ? nil : $0.cause }).count
     }
 
     // MARK: Taking back

@@ -54,6 +54,13 @@ extension Aggregator {
             }
         }
         current = order
+        // What held calls up may be gone.
+        for id in difference.adjusted.compactMap({ current[$0] }) {
+            guard let downstream = downstreams[id] else { continue }
+            cancel(.gate(id))
+            admitWaiting(at: downstream)
+            if downstream.life.isReady, downstream.healthCheck == nil { expectSilence(of: downstream) }
+        }
         // All at once, not one after another.
         for downstream in started { launch(downstream) }
         if clientCapabilities == nil { set(.hostWait, after: Limits.hostWait) }

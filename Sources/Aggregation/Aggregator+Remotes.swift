@@ -154,7 +154,7 @@ extension Aggregator {
         }
         original.wasRepeated = true
         host.originals[request.id] = original
-        let history = CallHistory(began: forwarded.began, attempts: forwarded.attempt - 1)
+        let history = forwarded.history
         let deadline = deadline(history, at: downstream)
         enqueue(WaitingCall(original.message, request, original.purpose, history, deadline: deadline), for: downstream, host: host)
         guard isKnown else { return true }
@@ -199,14 +199,12 @@ extension Aggregator {
         received(body, from: downstream, Downstream.Arrival(request: request, isEvent: status == nil, isStale: isStale))
     }
 
-    /// What was never sent, or refused, has certainly had no effects.
-    func failWhatWasHeldBack(at downstream: Downstream, cause: String) {
-        for id in downstream.remote?.server.requestsNotCarriedOut ?? [] {
-            guard let forwarded = downstream.machine.forwarded(id) else { continue }
+    /// What was never sent, or refused, has certainly had no effects. It is not in flight any more.
+    func takeWhatWasHeldBack(at downstream: Downstream, cause: String) -> [ForwardedRequest] {
+        (downstream.remote?.server.requestsNotCarriedOut ?? []).compactMap { id in
+            guard let forwarded = downstream.machine.forwarded(id) else { return nil }
             _ = downstream.machine.requestFailed(id, why: cause, now: now)
-            fail(
-                forwarded.request, forwarded.purpose, downstream.unavailability,
-                "Server '\(downstream.key)' is down: \(cause). The request was not carried out.")
+            return forwarded
         }
     }
 
@@ -220,18 +218,21 @@ extension Aggregator {
             return error.id == nil
         }
         let cause = "its answer is \(error); it begins with: \(shown)"
-        _ = failed(request, HTTPFailure(.notMCP, .unknown, cause: cause, hint: nil), attempt: .max, of: downstream)
+        _ = failed(request, HTTPFailure(.notMCP, .unknown, cause: cause, hint: nil), attempts: 1, mayRepeat: false, of: downstream)
         return true
     }
 
     func failed(
-        _ id: Int, _ failure: HTTPFailure, attempt: Int, of downstream: Downstream
+        _ id: Int, _ failure: HTTPFailure, attempts: Int, mayRepeat: Bool, of downstream: Downstream
     ) -> RemoteServer.Decision {
+        if case .overload(let wait?) = failure.kind {
+            downstream.leaveAloneUntil = max(downstream.leaveAloneUntil ?? now, now.advanced(by: wait))
+        }
         if failure.kind == .authorization, failure.status == 401 {
             let token = downstream.remote?.access.token
             downstream.remote?.access.refusedToken = token
         }
-        if let delay = delayBeforeRepeat(id, failure, attempt: attempt, of: downstream) { return .again(after: delay) }
+        if mayRepeat, let delay = delayBeforeRepeat(id, failure, attempts: attempts, of: downstream) { return .again(after: delay) }
         if downstream.machine.isOpening(id) {
             if failure.status.map({ [400, 404, 405].contains($0) }) == true { downstream.remote?.mayBeLegacy = true }
             // An outage says nothing of what a server speaks, and neither does a want of rights.
@@ -244,8 +245,11 @@ extension Aggregator {
         let forwarded = downstream.machine.forwarded(id)
         let action = downstream.machine.requestFailed(id, why: failure.cause, now: now)
         if case .answer(let request) = action {
-            if repeatLater(request, failure, attempt: attempt, of: downstream) { return .giveUp }
-            fail(request, failure, of: downstream)
+            if !mayRepeat || !repeatLater(request, failure, attempts: attempts, of: downstream) {
+                fail(request, failure, attempts: attempts, of: downstream)
+            }
+            withdrawOrphanedQuestions(of: downstream)
+            requestEnded(at: downstream)
         } else {
             if forwarded == nil { debug("server '\(downstream.key)': \(failure.cause)") }
             perform(action, of: downstream)
@@ -254,7 +258,7 @@ extension Aggregator {
     }
 
     /// - Returns: when to send a request again that was certainly not carried out; `nil` for not at all.
-    private func delayBeforeRepeat(_ id: Int, _ failure: HTTPFailure, attempt: Int, of downstream: Downstream) -> Duration? {
+    private func delayBeforeRepeat(_ id: Int, _ failure: HTTPFailure, attempts: Int, of downstream: Downstream) -> Duration? {
         guard failure.delivery != .unknown, downstream.breaker.wait(now: now) == nil else { return nil }
         var least = Duration.zero
         switch failure.kind {
@@ -262,33 +266,32 @@ extension Aggregator {
         case .transient: if downstream.machine.isOpening(id) { return nil }
         case .configuration, .authorization, .notMCP: return nil
         }
-        let attempts = (downstream.machine.forwarded(id)?.attempt ?? 1) - 1 + attempt
+        let attempts = (downstream.machine.forwarded(id)?.history.attempts ?? 0) + attempts
         guard downstream.config.retry.repeats(after: attempts, failure.delivery, isHarmless: false) else { return nil }
         let delay = max(downstream.config.retry.backoff.delay(after: attempts, using: &random), least)
         let left = downstream.machine.timeLeft(id, now: now) ?? downstream.config.startupTimeout
         return delay < left ? delay : nil
     }
 
-    private func fail(_ forwarded: ForwardedRequest, _ failure: HTTPFailure, of downstream: Downstream) {
+    private func fail(_ forwarded: ForwardedRequest, _ failure: HTTPFailure, attempts: Int, of downstream: Downstream) {
         let hint = hint(for: failure, of: downstream).map { " To mend it: \($0)." } ?? ""
         let what = "Server '\(downstream.key)' failed: \(failure.cause).\(hint)"
-        let history = CallHistory(began: forwarded.began, attempts: forwarded.attempt)
+        let history = forwarded.history.failed(attempts: attempts)
         func refuse(_ kind: RequestFailure, _ consequence: String) {
             fail(forwarded.request, forwarded.purpose, kind, "\(what) \(consequence)", history: history, of: downstream)
         }
         switch failure.delivery {
         case _ where failure.kind == .authorization: refuse(.authorizationNeeded, "The request was not carried out.")
-        case .notSent: refuse(.unavailable, "The request was not sent.")
+        case .notSent where history.sendings == 0: refuse(.unavailable, "The request was not sent.")
+        case .notSent: refuse(.unavailable, "It was not sent again.")
         case .refused: refuse(.unavailable, "The request was not carried out.")
-        case .unknown: failUnanswered(forwarded, of: downstream, what)
+        case .unknown: failUnanswered(forwarded, of: downstream, attempts: attempts, what)
         }
         switch failure.kind {
         case .transient, .notMCP: countFailure(of: downstream, failure.cause)
         // It says itself when it wants to be asked again, or who has to do something.
         case .overload, .authorization, .configuration: break
         }
-        withdrawOrphanedQuestions(of: downstream)
-        requestEnded(at: downstream)
     }
 
     private func hint(for failure: HTTPFailure, of downstream: Downstream) -> String? {

@@ -80,13 +80,13 @@ extension Aggregator {
             progressToken: message.isToken(token) ? message.text(token) : nil,
             idleTimeout: downstream.config.timeout, latest: nil)
         forwarded.serverEra = era
-        (forwarded.began, forwarded.sent) = (now, now)
+        (forwarded.history.began, forwarded.sent) = (now, now)
         if !host.histories.isEmpty, let history = host.histories[request.id] {
-            (forwarded.began, forwarded.attempt) = (history.began, history.attempts + 1)
+            forwarded.history = history
             // It begins anew: what it would tell is behind what the host knows already.
             if history.lastSent != nil { forwarded.progressToken = nil }
         }
-        forwarded.latest = downstream.config.maxTimeout.map { forwarded.began.advanced(by: $0) }
+        forwarded.latest = downstream.config.maxTimeout.map { forwarded.history.began.advanced(by: $0) }
         // One that asked for a task itself follows it itself.
         let wantsTask = message.places[.task].isPresent && host.knowsTasks(request)
         if wantsTask, downstream.machine.introduction?.capabilities.tasks != true || era == .stateless {
@@ -100,17 +100,16 @@ extension Aggregator {
         forwarded.wantsTask = wantsTask
         forwarded.runsAsTask = asTask && !wantsTask && downstream.machine.introduction?.capabilities.tasks == true
         // What brings something that was asked for is about one attempt alone.
-        if input == nil, request.parking == nil, !wantsTask, message.places[.requestState].isAbsent,
-            mayRepeat(purpose, isRepeatable: isRepeatable, at: downstream)
-        {
-            forwarded.original = message.bytes
+        if input == nil, request.parking == nil, !wantsTask, purpose.isWork, message.places[.requestState].isAbsent {
+            forwarded.line = message.bytes
+            forwarded.isHarmless = mayRepeat(purpose, isRepeatable: isRepeatable, at: downstream)
         }
         guard let id = downstream.machine.forward(forwarded, now: now) else {
             return refuse(request, purpose, "Server '\(downstream.key)' has too many requests in flight")
         }
         host.waiting[request.id] = .sent(downstream.id, id)
         downstream.figures.sent += 1
-        if downstream.config.rateLimit != nil, purpose.isWork { downstream.window.add(now) }
+        if let limit = downstream.config.rateLimit, purpose.isWork { downstream.window.add(now, limit) }
         if era == .stateless || era != request.era, purpose.mayAsk, host.originals[request.id] == nil {
             host.originals[request.id] = Original(message: message, purpose: purpose, nameJSON: nameJSON)
         }
@@ -125,7 +124,8 @@ extension Aggregator {
         } else {
             connection.send(splice)
         }
-        expectExpiry(of: downstream, within: forwarded.idleTimeout)
+        let rest = forwarded.latest.map { max(.zero, now.duration(to: $0)) } ?? forwarded.idleTimeout
+        expectExpiry(of: downstream, within: min(forwarded.idleTimeout, rest))
     }
 
     /// A stateless host wants log messages while this request is open: its server is to be as talkative as that.
@@ -365,7 +365,7 @@ extension Aggregator {
                 Server '\(downstream.key)' did not answer within \(time.text). The request was cancelled, but may have had effects all \
                 the same; check before you repeat it. A longer '\(key)' can be set for this server in mcpagg's config file.
                 """,
-                history: CallHistory(began: expired.began, attempts: expired.attempt, lastSent: expired.sent), of: downstream)
+                history: expired.history.failed(sent: expired.sent), of: downstream)
         }
         for _ in 0..<timedOut { countFailure(of: downstream, "it did not answer a call in time") }
         expireWaiting(at: downstream)

@@ -23,10 +23,10 @@ extension Aggregator {
     }
 
     /// A request is lost with its server: it waits for the next launch, if it may be sent again.
+    /// - Parameter delivery: how far it got.
     /// - Returns: whether it is.
-    func repeatWhenReady(_ forwarded: ForwardedRequest, of downstream: Downstream) -> Bool {
-        guard ending == nil, let call = repetition(of: forwarded, after: forwarded.attempt, at: downstream),
-            let host = hosts[call.request.connection]
+    func repeatWhenReady(_ forwarded: ForwardedRequest, _ delivery: Delivery = .unknown, of downstream: Downstream) -> Bool {
+        guard ending == nil, let call = repetition(of: forwarded, delivery, at: downstream), let host = hosts[call.request.connection]
         else { return false }
         switch downstream.life.state {
         case .backingOff:
@@ -39,21 +39,20 @@ extension Aggregator {
             dispatch(call)
         case .idle, .starting, .ready, .failed: return false
         }
-        downstream.figures.repeated += 1
+        if delivery == .unknown { downstream.figures.repeated += 1 }
         debug("server '\(downstream.key)': a request that was in flight is sent again")
         return true
     }
 
     /// The transport says that a request will not be answered, of this one alone: it is sent again after a while, if it may.
-    /// - Parameter attempt: at the transport, counted from 1.
+    /// - Parameter attempts: of the transport.
     /// - Returns: whether it is.
-    func repeatLater(_ forwarded: ForwardedRequest, _ failure: HTTPFailure, attempt: Int, of downstream: Downstream) -> Bool {
+    func repeatLater(_ forwarded: ForwardedRequest, _ failure: HTTPFailure, attempts: Int, of downstream: Downstream) -> Bool {
         guard ending == nil, failure.kind == .transient, failure.delivery == .unknown, downstream.breaker.wait(now: now) == nil else {
             return false
         }
-        let attempts = forwarded.attempt + attempt - 1
-        guard let call = repetition(of: forwarded, after: attempts, at: downstream) else { return false }
-        let delay = downstream.config.retry.backoff.delay(after: attempts, using: &random)
+        guard let call = repetition(of: forwarded, .unknown, attempts: attempts, at: downstream) else { return false }
+        let delay = downstream.config.retry.backoff.delay(after: call.history.attempts, using: &random)
         guard now.advanced(by: delay) < call.deadline else { return false }
         hold(call, for: delay)
         downstream.figures.repeated += 1
@@ -72,15 +71,16 @@ extension Aggregator {
         if let call = host.repetitions.removeValue(forKey: id) { dispatch(call) }
     }
 
-    private func repetition(of forwarded: ForwardedRequest, after attempts: Int, at downstream: Downstream) -> WaitingCall? {
+    private func repetition(
+        of forwarded: ForwardedRequest, _ delivery: Delivery, attempts: Int = 1, at downstream: Downstream
+    ) -> WaitingCall? {
+        let history = forwarded.history.failed(attempts: attempts, sent: delivery == .unknown ? forwarded.sent : nil)
+        let deadline = deadline(history, at: downstream)
         // A parked call is answered, as far as its host knows: the answers to its questions are about this attempt alone.
-        guard forwarded.request.parking == nil, let bytes = forwarded.original,
-            downstream.config.retry.repeats(after: attempts, .unknown, isHarmless: true),
+        guard forwarded.request.parking == nil, delivery != .unknown || forwarded.isHarmless, let bytes = forwarded.line,
+            downstream.config.retry.repeats(after: history.attempts, delivery, isHarmless: true), now < deadline,
             let message = try? Message(scanning: bytes)
         else { return nil }
-        let history = CallHistory(began: forwarded.began, attempts: attempts, lastSent: forwarded.sent)
-        let deadline = deadline(history, at: downstream)
-        guard now < deadline else { return nil }
         return WaitingCall(message, forwarded.request, forwarded.purpose, history, deadline: deadline)
     }
 
@@ -88,15 +88,14 @@ extension Aggregator {
 
     /// Answers a request that was sent, and whose outcome nobody knows.
     /// - Parameter what: a sentence, with the server's name.
-    func failUnanswered(_ forwarded: ForwardedRequest, of downstream: Downstream, _ what: String) {
-        let history = CallHistory(began: forwarded.began, attempts: forwarded.attempt, lastSent: forwarded.sent)
-        let tries = forwarded.attempt > 1 ? " It was sent \(forwarded.attempt) times." : ""
-        let time = forwarded.sent.duration(to: now).text
+    func failUnanswered(_ forwarded: ForwardedRequest, of downstream: Downstream, attempts: Int = 1, _ what: String) {
+        let history = forwarded.history.failed(attempts: attempts, sent: forwarded.sent)
+        let times = history.sendings > 1 ? "\(history.sendings) times, the last time " : ""
+        let ago = forwarded.sent.duration(to: now).text
         fail(
             forwarded.request, forwarded.purpose, .outcomeUnknown,
-            """
-            \(what)\(tries) It was sent \(time) ago, and whether it had effects is not known; check before you repeat it.
-            """, history: history, of: downstream)
+            "\(what) It was sent \(times)\(ago) ago, and whether it had effects is not known; check before you repeat it.",
+            history: history, of: downstream)
     }
 
     /// What is known of a request, for programs.

@@ -38,7 +38,8 @@ extension Aggregator {
             let text =
                 "Server '\(downstream.key)' asked for more than \(Limits.questions) things in one task, which was cancelled for that."
             fail(forwarded.request.request, forwarded.request.purpose, .outcomeUnknown, text)
-            return forgetQuestionsOfEndedTasks(at: downstream)
+            forgetQuestionsOfEndedTasks(at: downstream)
+            return requestEnded(at: downstream)
         }
         for (key, request) in requests {
             let questionID = RequestID(text: JSONString.encoded("task-\(id)-\(key)"))

@@ -4,16 +4,6 @@ import Lifecycle
 import NIOCore
 import Resilience
 
-/// What has been tried so far for a request that is not answered.
-struct CallHistory {
-    /// When the host asked for it.
-    var began: Instant
-    /// Attempts that came to nothing; launches of its server that failed while it waited are such, too.
-    var attempts = 0
-    /// When it was sent last, if it may have been carried out then.
-    var lastSent: Instant?
-}
-
 /// A request that waits until it may be sent.
 struct WaitingCall {
     var request: HostRequest

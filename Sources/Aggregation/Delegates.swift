@@ -68,8 +68,8 @@ struct DownstreamRemoteDelegate: RemoteDelegate {
     func redacted(_ text: String) -> String { aggregator.assumeIsolated { $0.redact(text) } }
     func readCompleted() { aggregator.assumeIsolated { $0.flush() } }
     func isInFlight(_ request: Int) -> Bool { perform(otherwise: false) { $1.machine.isInFlight(request) } }
-    func failed(_ request: Int, _ failure: HTTPFailure, attempt: Int) -> RemoteServer.Decision {
-        perform(otherwise: .giveUp) { $0.failed(request, failure, attempt: attempt, of: $1) }
+    func failed(_ request: Int, _ failure: HTTPFailure, attempts: Int, mayRepeat: Bool) -> RemoteServer.Decision {
+        perform(otherwise: .giveUp) { $0.failed(request, failure, attempts: attempts, mayRepeat: mayRepeat, of: $1) }
     }
     func unauthorized(status: Int, challenges: [String]) { perform { $0.unauthorized($1, status: status, challenges: challenges) } }
     func sessionLost() { perform { aggregator, downstream in aggregator.sessionLost(of: downstream) } }

@@ -40,6 +40,8 @@ final class Downstream {
     var breaker = CircuitBreaker()
     /// Calls in flight up to which one may find out whether it is well, while the circuit is half open.
     var probeLimit = 1
+    /// The server wants no calls before this.
+    var leaveAloneUntil: Instant?
     /// When calls were sent, for its rate limit.
     var window = SlidingWindow()
     /// What it asked hosts, by its own ids.
@@ -76,9 +78,12 @@ final class Downstream {
         var method: Method
         /// A request was in flight at the server when it asked: with the last of those the question has lost its reason.
         var hasCause: Bool
-        /// Our id of the request that led to it, if that is known for certain.
+        /// Our id of the request that led to it, as far as we know; `nil` if the server asked on its own account.
         var cause: Int?
-        /// Since when the time of that request stands still.
+        /// The server, or its transport, says so; else it is the newest there was.
+        var isCauseCertain: Bool
+        /// When it was asked, and until when the time of that request has been made to stand still.
+        var asked: Instant
         var since: Instant
     }
 

@@ -173,6 +173,15 @@ package struct DownstreamProtocol: Sendable {
         requests[id] = .forwarded(request, deadline: request.deadline(from: now))
     }
 
+    /// A person was asked something on account of this request, and is not to be asked again.
+    package mutating func wasAskedAbout(_ id: Int, isCertain: Bool) {
+        for (other, waiting) in Array(requests.entries) where other == id || !isCertain && other < id {
+            guard case .forwarded(var request, let deadline) = waiting, request.isHarmless else { continue }
+            request.isHarmless = false
+            requests[other] = .forwarded(request, deadline: deadline)
+        }
+    }
+
     /// Whether an answer to the request with this id of ours is still waited for.
     package func isInFlight(_ id: Int) -> Bool { requests[id] != nil }
 
@@ -411,9 +420,12 @@ package struct DownstreamProtocol: Sendable {
     // MARK: Ends
 
     /// A person was asked something for so long on account of this request: that is not the server's time.
-    /// - Parameter id: our id of it; `nil` if it may have been any that can lead to questions.
-    package mutating func paused(_ id: Int?, for time: Duration, now: Instant) {
-        for (other, waiting) in Array(requests.entries) where id == nil || id == other {
+    /// - Parameters:
+    ///   - id: our id of it.
+    ///   - isCertain: else it may have been an earlier one that can lead to questions: they share what is not known.
+    package mutating func paused(_ id: Int, isCertain: Bool, for time: Duration, now: Instant) {
+        // Later ids are greater.
+        for (other, waiting) in Array(requests.entries) where other == id || !isCertain && other < id {
             guard case .forwarded(var request, _) = waiting, request.purpose.mayAsk else { continue }
             request.latest = request.latest?.advanced(by: time)
             requests[other] = .forwarded(request, deadline: request.deadline(from: now))

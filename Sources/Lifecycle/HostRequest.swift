@@ -72,13 +72,13 @@ package struct ForwardedRequest: Sendable {
     package var followedTask: String?
     /// The task that it became.
     package var task: TaskRun?
-    /// When the host asked for it, and when it was sent.
-    package var began = Instant(nanoseconds: 0)
+    /// What was tried before this attempt, and when this one was sent.
+    package var history = CallHistory(began: Instant(nanoseconds: 0))
     package var sent = Instant(nanoseconds: 0)
-    /// Counts from 1.
-    package var attempt = 1
-    /// The host's message, if it may be sent again though it may have been carried out; else `nil`.
-    package var original: ByteBuffer?
+    /// The host's message, if it can be sent again as it is.
+    package var line: ByteBuffer?
+    /// It may be sent again though it may have been carried out.
+    package var isHarmless = false
     /// What the server spoke when it was sent. It may be got to know anew meanwhile, and the answer is in these terms all the same.
     package var serverEra = Revision.Era.handshake
 

@@ -15,5 +15,9 @@ package struct SlidingWindow: Sendable {
         return now.duration(to: events[events.count - limit.calls].advanced(by: limit.per))
     }
 
-    package mutating func add(_ event: Instant) { events.append(event) }
+    package mutating func add(_ event: Instant, _ limit: RateLimit) {
+        events.append(event)
+        // What is under way already passes without a question.
+        while events.count > limit.calls { events.removeFirst() }
+    }
 }

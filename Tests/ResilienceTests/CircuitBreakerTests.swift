@@ -68,7 +68,7 @@ struct SlidingWindowTests {
         var passed: [Int64] = []
         for second in 0..<100 as Range<Int64> {
             guard window.wait(now: at(second), limit) == nil else { continue }
-            window.add(at(second))
+            window.add(at(second), limit)
             passed.append(second)
         }
         #expect(passed.prefix(7) == [0, 1, 2, 10, 11, 12, 20])
@@ -78,7 +78,7 @@ struct SlidingWindowTests {
     @Test("says exactly how long to wait")
     func wait() {
         var window = SlidingWindow()
-        for second in [0, 4, 6] as [Int64] { window.add(at(second)) }
+        for second in [0, 4, 6] as [Int64] { window.add(at(second), limit) }
         let (early, due) = (window.wait(now: at(7), limit), window.wait(now: at(10), limit))
         #expect(early == .seconds(3) && due == nil)
     }
@@ -86,7 +86,7 @@ struct SlidingWindowTests {
     @Test("obeys a limit that has become smaller")
     func smaller() {
         var window = SlidingWindow()
-        for second in [0, 4, 6] as [Int64] { window.add(at(second)) }
+        for second in [0, 4, 6] as [Int64] { window.add(at(second), limit) }
         let wait = window.wait(now: at(7), RateLimit(calls: 1, per: .seconds(10)))
         #expect(wait == .seconds(9))
     }

@@ -146,7 +146,7 @@ final class Post {
             return finishNotification()
         }
         guard server.delegate.isInFlight(request.id) else { return server.finish(self) }
-        switch server.delegate.failed(request.id, failure, attempt: mayRepeat ? attempt : .max) {
+        switch server.delegate.failed(request.id, failure, attempts: attempt, mayRepeat: mayRepeat) {
         case .giveUp: server.finish(self)
         case .again(let delay):
             attempt += 1

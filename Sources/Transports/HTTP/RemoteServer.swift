@@ -19,8 +19,10 @@ package protocol RemoteDelegate: Sendable {
     /// Whether an answer to this request is still waited for.
     func isInFlight(_ request: Int) -> Bool
     /// A request got no answer, and gets none unless it is sent again.
-    /// - Parameter attempt: counted from 1.
-    func failed(_ request: Int, _ failure: HTTPFailure, attempt: Int) -> RemoteServer.Decision
+    /// - Parameters:
+    ///   - attempts: made so far, this one included.
+    ///   - mayRepeat: there is some use in another one.
+    func failed(_ request: Int, _ failure: HTTPFailure, attempts: Int, mayRepeat: Bool) -> RemoteServer.Decision
     /// Nothing is sent before ``RemoteServer/authorize(_:)`` or ``RemoteServer/refuse(_:)`` is called.
     /// - Parameter challenges: the values of `WWW-Authenticate`.
     func unauthorized(status: Int, challenges: [String])
