@@ -47,7 +47,6 @@ final class VirtualChild: LaunchedChild {
     private(set) var processID: Int?
     let world: World
     let key: String
-    let version: String
     let isStateless: Bool
     let temperament: Temperament
     var random: SeededGenerator
@@ -80,7 +79,6 @@ final class VirtualChild: LaunchedChild {
     ) {
         self.world = world
         self.key = key
-        self.version = version
         self.number = number
         self.delegate = delegate
         var lasting = SeededGenerator(seed: world.seed, of: "version \(key) \(version)")
@@ -166,6 +164,8 @@ final class VirtualChild: LaunchedChild {
         // Those that were never opened, too.
         input.close(promise: nil)
         output.close(promise: nil)
+        // What still runs is ended.
+        if isAlive { send(.kill) }
     }
 
     // MARK: What its process does
