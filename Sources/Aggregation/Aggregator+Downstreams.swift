@@ -236,8 +236,8 @@ extension Aggregator {
         } else {
             debug("server '\(downstream.key)': skipped a line that is \(error)")
         }
-        guard !error.namesMethod else { return }
-        let action = downstream.machine.unusableAnswer(error.id, why: "\(error)", now: now)
+        guard let id = error.id, !error.namesMethod else { return }
+        let action = downstream.machine.unusableAnswer(id, why: "\(error)", now: now)
         guard case .answer(let forwarded) = action else { return perform(action, of: downstream) }
         failUnanswered(forwarded, of: downstream, "Server '\(downstream.key)' answered, but its answer cannot be used: it is \(error).")
         requestEnded(at: downstream)

@@ -192,8 +192,9 @@ extension Aggregator {
         downstream.breaker.succeeded()
     }
 
-    /// Everything that failed so far is forgotten, and what waits for its next attempt is tried now.
+    /// Says how each server is. Then everything that failed so far is forgotten, and what waits for its next attempt is tried now.
     package func resetBreakers() {
+        reportCircuits()
         report(.notice, "all circuits are closed, and servers that are down are tried now")
         for id in Array(current.values) + Array(replacements.values) {
             guard let downstream = downstreams[id] else { continue }

@@ -3,6 +3,7 @@ package import FeatureCatalog
 import Lifecycle
 import MCPProtocol
 import OrderedCollections
+import Resilience
 import Transports
 
 /// What `mcpagg status` says about one server.
@@ -30,6 +31,9 @@ package struct ServerStatus: Sendable {
     /// What is wrong with it although it is ready: lists that cannot be read.
     package var problems: [String] = []
     package var hint: String?
+    /// What can be done about its failure: `configuration`, `authorization`, `crash loop`, `transient` or `overload`.
+    package var failureKind: String?
+    package var circuit = CircuitFigures()
     /// The end of what it wrote to standard error.
     package var errorLines: [String]
     /// Lines on its standard output that are no messages, and the first of them.
@@ -40,6 +44,26 @@ package struct ServerStatus: Sendable {
 extension ServerStatus {
     /// It cannot be used now, though it should be.
     package var isOut: Bool { state == .down || state == .authorizationNeeded }
+}
+
+/// What became of calls so far, and whether more are sent.
+package struct CircuitFigures: Sendable {
+    /// `closed`, `open` or `half open`.
+    package var state = "closed"
+    package var failuresInARow = 0
+    package var openings = 0
+    /// The last that counted.
+    package var lastFailure: String?
+    /// Until the next launch, or the next call that is let through; `nil` if nothing has to be waited for.
+    package var nextAttempt: Duration?
+    package var sent = 0
+    package var answered = 0
+    package var failures = 0
+    package var timeouts = 0
+    package var repeated = 0
+    /// Answers that came too late.
+    package var late = 0
+    package var waiting = 0
 }
 
 /// What was done so far to reach a server behind a URL.
@@ -84,9 +108,47 @@ extension Aggregator {
                     downstream.listFailures[kind].map { redact("its \(kind.noun)s could not be listed: \($0)") }
                 },
                 hint: downstream.failure?.hint.map { redact($0) },
+                failureKind: downstream.failure?.kind.rawValue,
+                circuit: circuit(of: downstream),
                 errorLines: downstream.errorOutput.tail(Limits.shownErrorLines).map { redact($0) },
                 noiseLines: downstream.noise.lines,
                 noise: downstream.noise.first.map { redact($0) })
+        }
+    }
+
+    private func circuit(of downstream: Downstream) -> CircuitFigures {
+        var circuit = CircuitFigures()
+        switch downstream.breaker.state {
+        case .closed: break
+        case .open: circuit.state = "open"
+        case .halfOpen: circuit.state = "half open"
+        }
+        circuit.failuresInARow = downstream.breaker.failuresInARow
+        circuit.openings = downstream.breaker.openings
+        circuit.lastFailure = downstream.lastFailure.map { redact($0.cause) }
+        circuit.nextAttempt = downstream.breaker.wait(now: now)
+        if case .backingOff(_, let until) = downstream.life.state {
+            let launch = max(.zero, now.duration(to: until))
+            circuit.nextAttempt = circuit.nextAttempt.map { min($0, launch) } ?? launch
+        }
+        let figures = downstream.figures
+        (circuit.sent, circuit.answered, circuit.failures) = (figures.sent, figures.answered, figures.failures)
+        (circuit.timeouts, circuit.repeated) = (figures.timeouts, figures.repeated)
+        circuit.late = figures.late + (downstream.isLost ? 0 : downstream.machine.lateAnswers)
+        circuit.waiting = downstream.queue.count
+        return circuit
+    }
+
+    /// A line for each server, for whoever looks after a running mcpagg.
+    func reportCircuits() {
+        for server in status() where server.state != .disabled {
+            let circuit = server.circuit
+            var text = "server '\(server.key)': \(server.state.rawValue), circuit \(circuit.state)"
+            text += ", \(circuit.sent) calls sent, \(circuit.answered) answered, \(circuit.timeouts) timed out, \(circuit.late) too late"
+            text += ", \(circuit.repeated) sent again, \(circuit.waiting) waiting, \(circuit.failures) failures"
+            if let last = circuit.lastFailure { text += ", the last: \(last)" }
+            if let next = circuit.nextAttempt { text += "; next attempt in \(next.text)" }
+            report(.notice, text)
         }
     }
 

@@ -21,6 +21,8 @@ extension DownstreamProtocol {
         guard phase == .ready || phase == .listing, let listed = introduction?.capabilities.listed else {
             return .ignore("a changed list before the first")
         }
+        // A server may say so with every message; it is known, and when to read it, too.
+        if kinds.allSatisfy({ readers[$0]?.awaits(now) ?? !listed.contains($0) }) { return .ignore("a change that is known already") }
         for kind in kinds where listed.contains(kind) { readers[kind, default: ListReader(kind)].changed() }
         let requests = relist(now: now)
         return requests.isEmpty ? .listChanged : .send(requests)

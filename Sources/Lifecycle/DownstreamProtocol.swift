@@ -349,7 +349,7 @@ package struct DownstreamProtocol: Sendable {
                 _ = requests.remove(id)
                 return .misaddressed(request)
             }
-            return .ignore("an answer to a request it was never sent (id \(message.id?.text.prefix(40) ?? "none"))")
+            return .ignore("an answer to a request it was never sent")
         }
         switch waiting {
         case .forwarded(let request, _): return .answer(request)

@@ -44,6 +44,9 @@ struct ListReader: Sendable {
     /// When ``begin(now:)`` is to be called; `nil` if the list is not known to have changed, or is being read.
     var due: Instant? { isStale && !isReading ? pausedUntil : nil }
 
+    /// The list is known to have changed, and its time has not come.
+    func awaits(_ now: Instant) -> Bool { isStale && !isReading && pausedUntil > now }
+
     /// The list has changed: ``due`` says when to read it again.
     mutating func changed() { isStale = true }
 

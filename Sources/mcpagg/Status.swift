@@ -49,6 +49,7 @@ struct Status: AsyncParsableCommand {
         for server in servers {
             var text = ""
             if let cause = server.cause { text += "  cause: \(Table.oneLine(cause))\n" }
+            if let kind = server.failureKind { text += "  kind: \(kind)\n" }
             for problem in server.problems { text += "  problem: \(Table.oneLine(problem))\n" }
             if let hint = server.hint { text += "  hint: \(Table.oneLine(hint))\n" }
             if let noise = server.noise {
@@ -82,7 +83,17 @@ struct Status: AsyncParsableCommand {
                                 figures.member("requests_in_flight", http.requestsInFlight)
                             }
                         }
+                        entry.object("circuit") { circuit in
+                            circuit.member("state", server.circuit.state)
+                            circuit.member("failures_in_a_row", server.circuit.failuresInARow)
+                            circuit.member("opened", server.circuit.openings)
+                            if let last = server.circuit.lastFailure { circuit.member("last_failure", last) }
+                            if let next = server.circuit.nextAttempt {
+                                circuit.member("next_attempt_ms", Int(next.clampedNanoseconds / 1_000_000))
+                            }
+                        }
                         if let cause = server.cause { entry.member("cause", cause) }
+                        if let kind = server.failureKind { entry.member("failure", kind) }
                         if let hint = server.hint { entry.member("hint", hint) }
                         if !server.problems.isEmpty {
                             entry.array("problems") { list in

@@ -203,7 +203,7 @@ class Exchange:
         self.listener.on_loop(lambda: self._write(data))
 
     def _write(self, data: bytes) -> None:
-        if not self.connection.is_gone:
+        if not self.connection.is_gone and not self.connection.transport.is_closing():
             self.connection.transport.write(data)
 
     def head(self, status: int = 200, headers: Headers = (), framing: str = "chunked") -> None:

@@ -78,11 +78,17 @@ class OAuth:
         """The value of `--browser`."""
         return f'{shlex.join([sys.executable, "-S", str(BROWSER), str(self.visited.path)])} "$1"'
 
+    def config(self) -> Path:
+        """The config file. Commands that were just started may be reading it, so it is written only if there is something new in it."""
+        path = self.bench.directory / "mcp.json"
+        if not path.exists() or path.read_text() != self.bench.config_text():
+            self.bench.config()
+        return path
+
     def run(self, *arguments: str, **options: Any) -> subprocess.CompletedProcess[str]:
         """A command, with the present config file, saying all that it can."""
-        config = self.bench.config()
         command, *rest = arguments
-        done = self.bench.run("--config", str(config), command, "--log-level", "debug", *rest, **options)
+        done = self.bench.run("--config", str(self.config()), command, "--log-level", "debug", *rest, **options)
         self.shown += [done.stdout, done.stderr]
         return done
 
@@ -106,12 +112,12 @@ class OAuth:
     def start(self, *arguments: str) -> "Running":
         """A command that goes on while the test does."""
         command, *rest = arguments
-        running = Running(self, [places.mcpagg(), "--config", str(self.bench.config()), command, "--log-level", "debug", *rest])
+        running = Running(self, [places.mcpagg(), "--config", str(self.config()), command, "--log-level", "debug", *rest])
         self.running.append(running)
         return running
 
     def host(self, revision: str = OLD) -> RawHost:
-        return self.bench.host(self.bench.config(), revision, ("--log-level", "debug"))
+        return self.bench.host(self.config(), revision, ("--log-level", "debug"))
 
     # What is kept
 

@@ -84,6 +84,21 @@ def test_noise_on_stdout_is_skipped_and_reported_once(bench, fault):
     assert "stdout" in done.stdout.split("bad", 1)[1], "status tells of it, too"
 
 
+def test_of_a_flood_of_log_messages_a_part_is_passed_on_and_the_person_is_told_once(bench):
+    bench.fake("alpha")
+    bench.fake("bad", "--features", "tools,logging,misbehaving", record=False)
+    host = bench.host(bench.config())
+    host.tools_when(lambda names: "bad__misbehave" in names and "alpha__echo" in names)
+    flood = host.post("tools/call", {"name": "bad__misbehave", "arguments": {"kind": "logs", "ms": 300, "perSecond": 20_000}})
+    sent = int(host.answer(flood)["result"]["content"][0]["text"])
+    assert host.text("alpha__echo", {"text": "beside it"}) == "beside it"
+    passed = [message for message in host.messages() if message.get("method") == "notifications/message"]
+    # A thousand a second; on a slow machine the flood may have touched two or three of them.
+    assert 1000 <= len(passed) <= 3000 < sent
+    host.end()
+    assert host.err.text().count("log messages a second") == 1
+
+
 def test_a_tool_of_a_server_that_is_down_says_so(bench):
     bench.fake("alpha")
     bad = bench.fake("bad")

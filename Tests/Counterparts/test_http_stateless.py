@@ -1,5 +1,7 @@
 """2026-07-28 over HTTP: errors that are between mcpagg and the server, subscriptions, and what is said in the middle of a request."""
 
+import asyncio
+
 import pytest
 
 from http_bench import KEY, NEW, OLD
@@ -372,6 +374,32 @@ def test_a_resource_that_the_host_listens_to_is_listened_to_at_the_server(web):
     listen.cut()
     again = listen_of(server, listen.position + 1)
     assert again.params["notifications"] == listen.params["notifications"]
+
+
+def test_a_change_that_is_told_on_the_subscription_before_is_not_missed(web):
+    """The acknowledgement of the next one overtakes it, on another connection."""
+    server, host, first = listening(web, OLD)
+
+    async def follow(exchange):
+        server.behaviour.listen(exchange)
+        server.behaviour.tools = server.behaviour.tools[:1]
+        await asyncio.sleep(0.02)  # the acknowledgement is there by then
+        change(first)
+
+    server.on(follow, "subscriptions/listen")
+    start = len(host.out.lines)
+    host.ask("resources/subscribe", {"uri": "memo://one"})
+    host.notification("notifications/tools/list_changed", start)
+    assert host.tool_names() == [f"{KEY}__echo"]
+    server.wait_answered(first, "dropped")
+
+
+def test_subscriptions_that_change_a_lot_leave_room_for_calls(web):
+    server, host, _ = listening(web, OLD)
+    for number in range(100):
+        host.ask("resources/subscribe", {"uri": f"memo://{number}"})
+        assert host.text(f"{KEY}__echo", {"text": f"{number}"}) == f"{number}"
+    server.wait_for(lambda entry: len([each for each in server.behaviour.listens if not each.is_over]) == 1)
 
 
 def test_subscriptions_take_no_places_of_calls(web):

@@ -8,8 +8,6 @@ import places
 from soak import figures, handover, mixture, neighbours, schedules, storm
 
 SEED = 1
-# These run beside whatever else the machine does, and too shortly for a figure: they are to find what is broken, not what is slow.
-LENIENCE = 10.0
 
 
 @pytest.fixture
@@ -36,7 +34,8 @@ def test_saves_in_quick_succession_disturb_no_call(executable, capsys):
 
 
 def test_a_bad_server_or_host_is_no_burden_for_the_others(executable, capsys):
-    taken = neighbours.run(executable, SEED, blocks=2, block=0.3, factor=LENIENCE)
+    # Too short, and too much beside other work, for times: what is judged is memory, and that all is answered as it should be.
+    taken = neighbours.run(executable, SEED, blocks=2, block=0.3, factor=None, repeats=1, comes_first=False)
     check([figure for figure in taken if not figure.is_least], capsys)
 
 

@@ -145,12 +145,6 @@ def test_without_another_attempt_a_call_does_not_wait_for_a_restart(bench):
 
 # Over HTTP
 
-# What happens to a request: before the tool runs, or behind it.
-def after(exchange, act) -> None:
-    exchange.executed = True
-    act(exchange)
-
-
 LOST = {
     "the connection is reset": cut,
     "500": status(500, b"out of memory", "text/plain"),

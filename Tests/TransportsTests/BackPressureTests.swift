@@ -58,6 +58,31 @@ struct BackPressureTests {
         #expect(try await child.end().status == .exited(0))
     }
 
+    @Test("that sends far more than one portion at once is heard to the last line, in order, and then its end")
+    func portions() async throws {
+        let count = 100 * LineConnection.linesPerTurn + 1
+        var child = try await LaunchedChild.shell("seq 1 \(count); printf 'no end'")
+        let events = try await child.end()
+        #expect(events.lines == (1...count).map(String.init))
+        let end = try #require(events.firstIndex(of: .closed(unterminated: 6)))
+        #expect(Array(events[end...]).lines.isEmpty)
+    }
+
+    @Test("that floods loses nothing while its owner does not want to read, however much has come by then")
+    func portionsAndReading() async throws {
+        var child = try await LaunchedChild.shell("read go; seq 1 100000; read x; echo last")
+        try await child.send("go")
+        var events = try await child.events { if case .line = $0 { true } else { false } }
+        try await child.perform { $0.connection.setReading(false) }
+        for _ in 0..<20 { try await child.perform { _ in } }
+        try await child.perform { $0.connection.setReading(true) }
+        events += try await child.events { $0 == .line("100000") }
+        #expect(events.lines == (1...100_000).map(String.init))
+        try await child.send("x")
+        events = try await child.end()
+        #expect(events.lines == ["last"])
+    }
+
     @Test("is sent what came before it was open, and closes once all is taken")
     func finish() async throws {
         var child = try await LaunchedChild.shell("cat >&2") { child in

@@ -301,7 +301,14 @@ package final class RemoteServer: ServerConnection, PendingWriter {
             }
             return false
         }
-        finish(post)
+        if post.request?.method == Method.listen.rawValue, !post.isWaiting {
+            // What the server told before it took to the one that follows may come after that: they are two connections. One such is
+            // enough, or hosts that subscribe a lot would leave no connections for calls.
+            for other in Array(posts.values) where other.isOver && other.request?.method == Method.listen.rawValue { finish(other) }
+            expectEnd(of: post)
+        } else {
+            finish(post)
+        }
         return true
     }
 

@@ -35,7 +35,9 @@ CHILDREN = {"old": ["--revision", "2025-03-26"], "new": ["--era", "stateless"], 
 SITES = {"site": {}, "stateless": {"eras": ("stateless",)}}
 # Times are short, so that what hangs is over soon; servers that failed are tried again soon, too.
 LIMITS = {"timeout": "2s", "maxTimeout": "8s", "circuitBreaker": {"failures": 5, "reset": "2s"}, "retry": {"delay": "100ms"}}
-FLOODS = ["deaf", "notifications", "logs", "changes", "unknown_ids", "duplicates", "answers_to_cancelled", "drips", "stderr", "huge", "garbage"]
+FLOODS = [
+    "deaf", "notifications", "logs", "changes", "unknown_ids", "duplicates", "answers_to_cancelled", "drips", "stderr", "huge", "garbage",
+]  # fmt: skip
 # What is right for a healthy mcpagg, seen from the outside.
 QUESTIONS = [
     {"method": "elicitation/create", "params": FORM}, {"method": "sampling/createMessage", "params": SAMPLE}, {"method": "roots/list"},
@@ -281,7 +283,8 @@ class Mixture:
         figures = [
             Figure(f"{name}: requests", host.count), Figure(f"{name}: answers", host.answers), Figure(f"{name}: cancelled", actor.cancels),
             Figure(f"{name}: questions answered", host.questions),
-            Figure(f"{name}: requests without exactly one answer, and other things wrong", host.problem_count, 0, note="\n".join(host.problems)),
+            Figure(f"{name}: requests without exactly one answer, and other things wrong", host.problem_count, 0,
+                   note="\n".join(host.problems)),
             Figure(f"{name}: rests at which descriptors were not those of the first", len(differing), 0,
                    note=f"first {others[0]}\n" + "\n".join(map(str, differing[:5]))),
             Figure(f"{name}: most sockets at a rest", max(each.get("socket", 0) for each in actor.descriptors)),

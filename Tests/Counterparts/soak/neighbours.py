@@ -4,19 +4,24 @@ Blocks without and with the misbehaviour take turns, in the same mcpagg, and the
 the machine does falls on both. Calls are sent at fixed times, whether or not earlier ones are answered, so that a stall is counted by
 all the calls that it meets. They are timed by the moment at which the host's read returns, not by when its own work is done.
 
-A block in which programs that do not belong to the run used the machine is taken again, as far as there is patience for that.
+Pairs of blocks are taken until there are enough in which programs that do not belong to the run left the machine alone; after so many,
+the quietest of them count.
 
 The server that misbehaves runs with `nice`. On a machine of two cores a process that floods would otherwise take one from the five
-others, and what was measured would be the share that the system gives to each, which no aggregator can change. Its rate is checked:
-what it did not get to do would disturb nobody.
+others, and what was measured would be the share that the system gives to each, which no aggregator can change. For the same reason all
+others get real-time priority where the system permits it. The rate of the misbehaviour is checked: what it did not get to do would
+disturb nobody.
 """
 
 import asyncio
 import json
+import os
 import random
+import shutil
 import statistics
 import time
-from collections.abc import Awaitable
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,14 +34,14 @@ from soak.world import World, busy_seconds, config_text, peak_memory, reset_peak
 GOOD = ("one", "two", "three")
 UNREAD, UNREAD_LENGTH = 900, 256 << 10  # calls, bytes of each result
 UNREAD_SECONDS = 3.0
-BLOCKS, BLOCK = 7, 0.7  # of each kind; seconds
+BLOCKS, BLOCK = 9, 0.7  # of each kind; seconds
 CALLS_PER_SECOND = 900
 FACTOR = 2.0
 GROWTH = 64.0  # MB
 NICE = 19
-# What others may use of one core in a block that counts, and how often blocks are taken again, as a multiple of their number.
+# What others may use of one core in a pair that counts, and how many times as many pairs may be taken as are wanted.
 FOREIGN = 0.08
-REPEATS = 3
+REPEATS = 4
 FLOOD = 100_000  # per second
 # Of a flood at least this share must have come out, in the measured time.
 LEAST_SHARE = 0.9
@@ -72,13 +77,23 @@ KINDS = [
 ]
 
 
+@dataclass
+class Pair:
+    foreign: float  # share of one core that others used
+    calm: float  # p99 in ms
+    disturbed: float
+
+
 class Neighbourhood:
-    def __init__(self, world: World, seed: int, blocks: int, block: float):
-        self.world, self.blocks, self.block = world, blocks, block
+    def __init__(self, world: World, seed: int, blocks: int = 0, block: float = 0.0, comes_first: bool = False):
+        self.world, self.blocks, self.block, self.comes_first = world, blocks, block, comes_first
         self.chance = random.Random(f"neighbours {seed}")
         self.path = world.directory / "mcp.json"
         servers = {name: world.fake(name) for name in GOOD[:2]}
-        servers |= {"bad": world.fake("bad", "--features", "tools,logging,misbehaving", nice=NICE), GOOD[2]: world.fake(GOOD[2])}
+        # Back among the ordinary processes, and the last of them.
+        last = ["chrt", "--other", "0"] * comes_first + ["nice", "-n", str(NICE)]
+        servers["bad"] = world.fake("bad", "--features", "tools,logging,misbehaving", behind=last)
+        servers[GOOD[2]] = world.fake(GOOD[2])
         self.path.write_text(config_text(servers))
         self.failed: list[str] = []
         self.number = 0
@@ -123,16 +138,17 @@ class Neighbourhood:
 
     def bad_call(self, kind: Kind) -> None:
         # However it is answered: that is not what is measured here; that it is answered once is.
-        id = self.host.post("tools/call", {"name": f"bad__{kind.tool}", "arguments": kind.arguments or {"text": "bad"}}, lambda answer: None)
+        params = {"name": f"bad__{kind.tool}", "arguments": kind.arguments or {"text": "bad"}}
+        id = self.host.post("tools/call", params, lambda answer: None)
         if kind.cancels:
             self.host.cancel(id)
 
-    async def undisturbed(self, measuring: Awaitable[float]) -> tuple[float, bool]:
-        """What was measured, and whether nobody else used the machine meanwhile."""
+    async def pair(self, kind: Kind) -> Pair:
+        """A block without and one with the misbehaviour."""
         begun, before, ours = time.monotonic(), busy_seconds(), self.world.used_seconds()
-        value = await measuring
+        calm, disturbed = await self.calm_block(), await self.disturbed_block(kind)
         foreign = (busy_seconds() - before) - (self.world.used_seconds() - ours)
-        return value, foreign <= FOREIGN * (time.monotonic() - begun)
+        return Pair(foreign / (time.monotonic() - begun), calm, disturbed)
 
     async def calm_block(self) -> float:
         return percentile(await self.measure(None, self.block))
@@ -144,25 +160,23 @@ class Neighbourhood:
         self.done.append(int(text(await ended) or 0))
         return value
 
-    async def compare(self, kind: Kind, factor: float) -> list[Figure]:
-        calm: list[float] = []
-        disturbed: list[float] = []
+    async def compare(self, kind: Kind, factor: float | None, repeats: int) -> list[Figure]:
         self.done: list[int] = []
         await self.measure(None, self.block)  # warms up
         before = processes.resident_bytes(self.host.pid)
         reset_peak_memory(self.host.pid)
-        spare = REPEATS * self.blocks
-        while len(disturbed) < self.blocks:
-            pair = [await self.undisturbed(self.calm_block()), await self.undisturbed(self.disturbed_block(kind))]
-            if spare > 0 and not all(is_alone for _, is_alone in pair):
-                spare -= 1
-                continue
-            calm.append(pair[0][0])
-            disturbed.append(pair[1][0])
+        pairs: list[Pair] = []
+        most = self.blocks * (1 if self.comes_first else repeats)
+        while sum(pair.foreign <= FOREIGN for pair in pairs) < self.blocks and len(pairs) < most:
+            pairs.append(await self.pair(kind))
+        quietest = sorted(pairs, key=lambda pair: pair.foreign)[: self.blocks]
+        calm, disturbed = [pair.calm for pair in quietest], [pair.disturbed for pair in quietest]
         peak = peak_memory(self.host.pid)
+        foreign = f"{quietest[-1].foreign:.0%} of a core used by others, the quietest of {len(pairs)} pairs"
         quiet, loud = statistics.median(calm), statistics.median(disturbed)
+        note = f"undisturbed {listed(calm)} ms\ndisturbed {listed(disturbed)} ms\n{foreign}"
         figures = [
-            Figure(f"{kind.title}: p99 of the others", loud / quiet, factor, "times", note=f"undisturbed {listed(calm)} ms\ndisturbed {listed(disturbed)} ms, {REPEATS * self.blocks - spare} pairs taken again"),
+            Figure(f"{kind.title}: p99 of the others", loud / quiet, factor, "times", note=note),
             Figure(f"{kind.title}: that is, undisturbed {quiet:.2f} ms, disturbed", loud, unit="ms"),
             Figure(f"{kind.title}: growth of memory", (peak - before) / 1e6, GROWTH, "MB"),
         ]
@@ -183,7 +197,7 @@ def percentile(times: list[float]) -> float:
 async def host_that_stops_reading(world: World, seed: int, seconds: float) -> list[Figure]:
     """For a while the host takes nothing, and asks for far more than may wait for it; a server sends it what it can, too. Then the host
     reads again, and every request has its one answer."""
-    neighbourhood = Neighbourhood(world, seed, 0, 0)
+    neighbourhood = Neighbourhood(world, seed)
     await neighbourhood.begin()
     host = neighbourhood.host
     before = processes.resident_bytes(host.pid)
@@ -219,12 +233,31 @@ async def host_that_stops_reading(world: World, seed: int, seconds: float) -> li
     return [*figures, Figure(f"{title}: failed calls and wrong answers", len(wrong), 0, note="\n".join(wrong[:5]))]
 
 
-async def all_kinds(world: World, seed: int, blocks: int, block: float, factor: float) -> list[Figure]:
+@contextmanager
+def precedence(is_wanted: bool) -> Iterator[bool]:
+    """Whether this process, and what it starts, comes before all others meanwhile."""
+    if not is_wanted or not hasattr(os, "sched_setscheduler") or shutil.which("chrt") is None:
+        yield False
+        return
+    try:
+        os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(1))
+    except PermissionError:
+        yield False
+        return
+    try:
+        yield True
+    finally:
+        os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
+
+
+async def all_kinds(
+    world: World, seed: int, blocks: int, block: float, factor: float | None, repeats: int, comes_first: bool
+) -> list[Figure]:
     figures = await host_that_stops_reading(world, seed, UNREAD_SECONDS)
     for kind in KINDS:
-        neighbourhood = Neighbourhood(world, seed, blocks, block)
+        neighbourhood = Neighbourhood(world, seed, blocks, block, comes_first)
         await neighbourhood.begin()
-        figures += await neighbourhood.compare(kind, factor)
+        figures += await neighbourhood.compare(kind, factor, repeats)
         host = neighbourhood.host
         await world.end(host)
         wrong = neighbourhood.failed + host.problems
@@ -233,6 +266,10 @@ async def all_kinds(world: World, seed: int, blocks: int, block: float, factor: 
     return figures
 
 
-def run(executable: Path, seed: int, blocks: int = BLOCKS, block: float = BLOCK, factor: float = FACTOR) -> list[Figure]:
-    with World(executable) as world:
-        return asyncio.run(all_kinds(world, seed, blocks, block, factor))
+def run(
+    executable: Path, seed: int, blocks: int = BLOCKS, block: float = BLOCK, factor: float | None = FACTOR, repeats: int = REPEATS,
+    comes_first: bool = True,
+) -> list[Figure]:  # fmt: skip
+    """`comes_first`: with real-time priority, if the system permits it."""
+    with World(executable) as world, precedence(comes_first) as has_precedence:
+        return asyncio.run(all_kinds(world, seed, blocks, block, factor, repeats, has_precedence))

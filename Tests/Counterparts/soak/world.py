@@ -6,7 +6,7 @@ import os
 import signal
 import tempfile
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -55,9 +55,9 @@ class World:
         places = {"XDG_CONFIG_HOME": str(self.directory / "no-config"), "XDG_STATE_HOME": str(self.directory / "state")}
         return {**kept, **places, processes.MARK: self.mark, "LC_ALL": "C.UTF-8"}
 
-    def fake(self, name: str, *flags: str, nice: int = 0, **entry: Any) -> dict[str, Any]:
-        """The config entry of a fake server."""
-        command = [*(["nice", "-n", str(nice)] if nice else []), str(self.executable.with_name("fake-mcp-server")), "--name", name, *flags]
+    def fake(self, name: str, *flags: str, behind: Sequence[str] = (), **entry: Any) -> dict[str, Any]:
+        """The config entry of a fake server, `behind` a command that becomes it."""
+        command = [*behind, str(self.executable.with_name("fake-mcp-server")), "--name", name, *flags]
         return {"command": command[0], "args": command[1:], **entry}
 
     def remote(self, key: str, behaviour: Behaviour | None = None, **entry: Any) -> "Busy":
