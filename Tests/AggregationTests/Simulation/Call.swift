@@ -1,5 +1,6 @@
 import JSONRPC
 import Resilience
+import TestSupport
 
 @testable import Aggregation
 

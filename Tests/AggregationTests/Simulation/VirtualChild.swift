@@ -3,6 +3,7 @@ import Lifecycle
 import MCPProtocol
 import NIOCore
 import NIOEmbedded
+import TestSupport
 
 @testable import Transports
 

@@ -7,6 +7,7 @@ import NIOCore
 import NIOEmbedded
 import OrderedCollections
 import Resilience
+import TestSupport
 import Transports
 
 @testable import Aggregation
