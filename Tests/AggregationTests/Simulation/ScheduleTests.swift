@@ -10,7 +10,7 @@ import Testing
 ///
 /// `MCPAGG_SCHEDULES` says how many (`make schedules`), `MCPAGG_SCHEDULE` plays the one of this seed again and shows all of it. Tables of
 /// the standard library are in another order in each run: `SWIFT_DETERMINISTIC_HASHING=1` makes one run exactly like another.
-@Suite("Schedules of faults", .timeLimit(.minutes(30)))
+@Suite("Schedules of faults", .timeLimit(.minutes(60)))
 struct ScheduleTests {
     private static let environment = ProcessInfo.processInfo.environment
     /// As many as a test of every day has time for.

@@ -35,6 +35,8 @@ FLAGS: tuple[tuple[str, ...], ...] = (
     ("--garbage",), ("--ignore-sigterm",), ("--ignore-stdin-eof",), ("--ignore-sigterm", "--ignore-stdin-eof"), ("--grandchild",),
     ("--exit-after-calls", "3"), ("--exit-at-start", "3"), ("--hang-initialize",), ("--stderr-flood", "100000"),
 )  # fmt: skip
+# A host that does not come back with what it was asked for does not keep its call for long.
+SETTINGS = {"listWait": "300ms", "inputWait": "2s"}
 FAILURE = "dev.mcpagg/failure"
 NOTHING_HAPPENED = ("unavailable", "authorizationNeeded")
 # A server between two launches waits longer each time.
@@ -117,7 +119,7 @@ class Schedule:
             self.entries[key] = self.entry(key)
         elif kind == "order":
             self.entries = dict(reversed(self.entries.items()))
-        content = config_text(self.entries)
+        content = config_text(self.entries, **SETTINGS)
         self.note(f"saves: {kind} {key}: {' '.join(self.entries)}")
         chance.choice(WAYS)(self.path, content[: len(content) // 2] if kind == "broken" else content)
 
@@ -216,7 +218,7 @@ class Schedule:
         self.is_ending = False
         for key in KEYS:
             self.entries[key] = self.entry(key)
-        self.path.write_text(config_text(self.entries, listWait="300ms"))
+        self.path.write_text(config_text(self.entries, **SETTINGS))
         host = self.world.host(self.path, self.chance.choice((NEWEST_HANDSHAKE, "2025-06-18", STATELESS)), log_level="debug")
         host.thinks = lambda: self.chance.choice((0.0, 0.0, 0.1, 0.6))
         await host.begin()
@@ -242,7 +244,7 @@ class Schedule:
         for pid in list(self.stopped):
             self.go_on(pid)
         await host.quiet(RECOVERY)
-        self.chance.choice(WAYS)(self.path, config_text({"last": self.world.fake("last")}))
+        self.chance.choice(WAYS)(self.path, config_text({"last": self.world.fake("last")}, **SETTINGS))
         try:
             async with asyncio.timeout(RECOVERY):
                 while "last__echo" not in await host.names() or len(self.world.servers(host)) != 1 or descriptors(host.pid) != self.reference:
