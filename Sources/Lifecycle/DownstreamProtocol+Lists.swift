@@ -22,7 +22,7 @@ extension DownstreamProtocol {
             return .ignore("a changed list before the first")
         }
         // A server may say so with every message; it is known, and when to read it, too.
-        if kinds.allSatisfy({ readers[$0]?.awaits(now) ?? !listed.contains($0) }) { return .ignore("a change that is known already") }
+        if kinds.allSatisfy({ readers[$0]?.awaits(now) ?? !listed.contains($0) }) { return .listChanged }
         for kind in kinds where listed.contains(kind) { readers[kind, default: ListReader(kind)].changed() }
         let requests = relist(now: now)
         return requests.isEmpty ? .listChanged : .send(requests)
