@@ -20,7 +20,7 @@ MCP1 := .venv/mcp1
 MCP2 := .venv/mcp2
 FASTMCP := .venv/fastmcp
 
-.PHONY: bench fuzz soak help demo test unit-test counterpart-test release format format-check install clean system-packages
+.PHONY: bench fuzz schedules soak help demo test unit-test counterpart-test release format format-check install clean system-packages
 
 help:
 	@echo 'make demo                  build, list the merged tools of two servers, make one call'
@@ -30,6 +30,7 @@ help:
 	@echo 'make fuzz SECONDS=600     damaged messages from both sides until the time is over; SEED=n repeats a run'
 	@echo 'make bench                 what a call over HTTP costs through mcpagg, against a direct one; CALLS=n turns'
 	@echo 'make soak SECONDS=1800     the figures of reliability, for long; SEED=n, KILLS=n, ONLY=part, EXECUTABLE=path'
+	@echo 'make schedules             10,000 schedules of faults in simulated time; COUNT=n, SEED=n for the first'
 	@echo 'make release               the release executables, in .build/release'
 	@echo 'make format, format-check  lay the sources out, or check that they are'
 	@echo 'make install PREFIX=DIR    the stripped release executable to DIR/bin ($(PREFIX))'
@@ -64,9 +65,16 @@ soak: SECONDS = 1800
 KILLS ?= 1000
 EXECUTABLE ?= .build/release/mcpagg
 
-soak: release $(MCP2)/.installed
+soak: release $(MCP2)/.installed $(if $(ONLY),,schedules)
 	PYTHONPATH=$(COUNTERPARTS) $(MCP2)/bin/python -m soak $(EXECUTABLE) --seconds $(SECONDS) --kills $(KILLS) \
 		$(if $(SEED),--seed $(SEED)) $(if $(ONLY),--only $(ONLY)) $(if $(JSON),--json $(JSON))
+
+COUNT ?= 10000
+
+# Each is played in its own time: the same ones that the tests play a few hundred of.
+schedules: system-packages
+	swift build $(BUILD_FLAGS) --build-tests
+	MCPAGG_SCHEDULES=$(COUNT) MCPAGG_SCHEDULE_FIRST=$(or $(SEED),1) swift test $(BUILD_FLAGS) --skip-build --filter ScheduleTests
 
 CALLS ?= 5000
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 import places
-from soak import figures, handover, mixture, neighbours, storm
+from soak import figures, handover, mixture, neighbours, schedules, storm
 
 SEED = 1
 
@@ -23,6 +23,10 @@ def check(taken: list[figures.Figure], capsys: pytest.CaptureFixture[str]) -> No
 
 def test_a_call_on_a_server_that_is_removed_or_changed_has_its_real_result(executable, capsys):
     check(handover.run(executable, SEED, turns=1), capsys)
+
+
+def test_whatever_may_happen_one_thing_after_another(executable, capsys):
+    check(schedules.run(executable, SEED, schedules=40), capsys)
 
 
 def test_saves_in_quick_succession_disturb_no_call(executable, capsys):

@@ -1,4 +1,6 @@
 import JSONRPC
+import Resilience
+import TestSupport
 
 @testable import Aggregation
 
@@ -79,7 +81,9 @@ struct Call {
     var executions: [String] = []
     /// Children it was sent to.
     var sends: [ObjectIdentifier] = []
-    /// From which config on its servers' retry settings count, by key.
+    /// Of the servers that it was sent to.
+    var policies: [RetryPolicy] = []
+    /// How many configs there had been when it was sent, by the server's key.
     var firstPolicy: [String: Int] = [:]
     /// The text of the host's answer.
     var answer: String?

@@ -1,6 +1,7 @@
 import ConfigFile
 import OrderedCollections
 import Resilience
+import TestSupport
 
 @testable import Aggregation
 

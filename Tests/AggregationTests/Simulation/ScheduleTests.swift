@@ -10,7 +10,7 @@ import Testing
 ///
 /// `MCPAGG_SCHEDULES` says how many (`make schedules`), `MCPAGG_SCHEDULE` plays the one of this seed again and shows all of it. Tables of
 /// the standard library are in another order in each run: `SWIFT_DETERMINISTIC_HASHING=1` makes one run exactly like another.
-@Suite("Schedules of faults", .timeLimit(.minutes(30)))
+@Suite("Schedules of faults", .timeLimit(.minutes(60)))
 struct ScheduleTests {
     private static let environment = ProcessInfo.processInfo.environment
     /// As many as a test of every day has time for.
@@ -27,7 +27,7 @@ struct ScheduleTests {
     @Test("every request is answered once or cancelled, nothing runs twice, and nothing is left")
     func schedules() async throws {
         if let seed = Self.environment["MCPAGG_SCHEDULE"].flatMap(UInt64.init) {
-            let outcome = try await Self.play(seed)
+            let outcome = try await Self.play(seed, isTalkative: true)
             print(outcome.trace.joined(separator: "\n"))
             return #expect(outcome.failures == [])
         }
@@ -71,12 +71,12 @@ struct ScheduleTests {
         #expect(await aggregator.timers.isEmpty)
     }
 
-    private static func play(_ seed: UInt64) async throws -> Outcome {
+    private static func play(_ seed: UInt64, isTalkative: Bool = false) async throws -> Outcome {
         let loop = NIOAsyncTestingEventLoop()
         // Not at zero, where every clock stands that was never set.
         await loop.advanceTime(by: .hours(1))
         let (world, time) = try await loop.executeInContext {
-            let world = World(seed: seed, loop: loop)
+            let world = World(seed: seed, loop: loop, isTalkative: isTalkative)
             return (NIOLoopBound(world, eventLoop: loop), world.begin())
         }
         await loop.advanceTime(by: time)

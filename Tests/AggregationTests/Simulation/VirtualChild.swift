@@ -3,6 +3,7 @@ import Lifecycle
 import MCPProtocol
 import NIOCore
 import NIOEmbedded
+import TestSupport
 
 @testable import Transports
 
@@ -47,7 +48,6 @@ final class VirtualChild: LaunchedChild {
     private(set) var processID: Int?
     let world: World
     let key: String
-    let version: String
     let isStateless: Bool
     let temperament: Temperament
     var random: SeededGenerator
@@ -80,7 +80,6 @@ final class VirtualChild: LaunchedChild {
     ) {
         self.world = world
         self.key = key
-        self.version = version
         self.number = number
         self.delegate = delegate
         var lasting = SeededGenerator(seed: world.seed, of: "version \(key) \(version)")
@@ -166,6 +165,8 @@ final class VirtualChild: LaunchedChild {
         // Those that were never opened, too.
         input.close(promise: nil)
         output.close(promise: nil)
+        // What still runs is ended.
+        if isAlive { send(.kill) }
     }
 
     // MARK: What its process does

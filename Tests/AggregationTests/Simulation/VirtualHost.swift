@@ -2,6 +2,7 @@ import JSONRPC
 import MCPProtocol
 import NIOCore
 import NIOEmbedded
+import TestSupport
 
 @testable import Aggregation
 @testable import Transports

@@ -1,5 +1,6 @@
 import NIOCore
 import NIOEmbedded
+import TestSupport
 
 /// The end of a channel at which somebody in memory takes what the aggregator writes.
 ///

@@ -7,6 +7,7 @@ import NIOCore
 import NIOEmbedded
 import OrderedCollections
 import Resilience
+import TestSupport
 import Transports
 
 @testable import Aggregation
@@ -21,8 +22,8 @@ final class World {
     var calls: [Call]
     private(set) var trace: [String] = []
     private(set) var failures: [String] = []
-    /// What the configs so far allowed for a server, by its key, and for which version of it.
-    private(set) var policies: [String: [(version: String, policy: RetryPolicy)]] = [:]
+    /// What the configs so far allowed for a server, by its key.
+    private(set) var policies: [String: [RetryPolicy]] = [:]
     private(set) var hasEnded = false
     /// The process ends at once, whatever it still holds.
     private var endsAtOnce = false
@@ -34,7 +35,8 @@ final class World {
     /// How long the end may take at most: the grace of the host, and each step after it.
     private static let endTime = 30_000
 
-    init(seed: UInt64, loop: NIOAsyncTestingEventLoop) {
+    /// - Parameter isTalkative: what the aggregator logs is part of the trace.
+    init(seed: UInt64, loop: NIOAsyncTestingEventLoop, isTalkative: Bool = false) {
         (self.seed, self.loop) = (seed, loop)
         schedule = Schedule(seed: seed)
         calls = schedule.calls
@@ -43,11 +45,12 @@ final class World {
         let launcher = ChildLauncher { command, _, pending, delegate, lineLimit in
             this.value.launch(command, pending, delegate, lineLimit)
         }
+        var logger = Logger(label: "simulation") { _ in SwiftLogNoOpLogHandler() }
+        if isTalkative { logger = Logger(label: "simulation") { _ in TraceLog(world: this) } }
         present = Aggregator(
             on: loop, identity: Implementation(name: "mcpagg", version: "1"),
             surroundings: Aggregator.Surroundings(environment: [:], workingDirectory: "/"),
-            logger: Logger(label: "simulation") { _ in SwiftLogNoOpLogHandler() },
-            random: SeededGenerator(seed: seed, of: "aggregator"), launcher: launcher)
+            logger: logger, random: SeededGenerator(seed: seed, of: "aggregator"), launcher: launcher)
     }
 
     var aggregator: Aggregator {
@@ -78,8 +81,6 @@ final class World {
         ended.whenComplete { [self] _ in
             note("mcpagg has ended")
             hasEnded = true
-            // Whoever does not read is not waited for, and what servers had to say to it is not either.
-            endsAtOnce = endsAtOnce || hosts.contains { $0.isStalled }
         }
         apply(schedule.first)
         for number in 0..<schedule.hosts {
@@ -135,7 +136,7 @@ final class World {
 
     private func apply(_ generation: Schedule.Generation) {
         note("config: " + generation.servers.map { "\($0.key) v\($0.version) as '\($0.config.prefix)'" }.joined(separator: ", "))
-        for server in generation.servers { policies[server.key, default: []].append(("\(server.version)", server.config.retry)) }
+        for server in generation.servers { policies[server.key, default: []].append(server.config.retry) }
         aggregator.assumeIsolated { $0.apply(generation.config) }
     }
 
@@ -152,6 +153,8 @@ final class World {
 
     private func end() {
         note("the end begins: \(schedule.end)")
+        // Whoever does not read is not waited for long, and what servers had to say to it is not either.
+        endsAtOnce = hosts.contains { $0.isStalled }
         switch schedule.end {
         case .closeInput: hosts.forEach { $0.closeInput() }
         case .vanish: hosts.forEach { $0.vanish() }
@@ -189,10 +192,9 @@ final class World {
         note("call \(number) is sent to \(child.name)")
         if calls[number].state != .open { fail("call \(number) is sent to \(child.name) when it is \(calls[number].state) already") }
         calls[number].sends.append(ObjectIdentifier(child))
-        // What is true for it by now, or was when it was started: a change of the file concerns what runs, but not all of it.
-        guard let known = policies[child.key] else { return }
-        let since = min(known.lastIndex { $0.version == child.version } ?? 0, calls[number].firstPolicy[child.key] ?? known.count - 1)
-        calls[number].firstPolicy[child.key] = since
+        // What goes for a server that is to be replaced is not what the file says by now; but what it says later may go for it.
+        if let policy = downstream(child, \.config.retry) { calls[number].policies.append(policy) }
+        if calls[number].firstPolicy[child.key] == nil { calls[number].firstPolicy[child.key] = policies[child.key]?.count }
     }
 
     func executed(_ number: Int, _ tool: Tool, by child: VirtualChild) {
@@ -205,14 +207,17 @@ final class World {
     func heard(_ number: Int, _ text: String, from child: VirtualChild, _ deliver: () -> Void) {
         let isDue =
             calls[number].state == .open && !calls[number].inBatch && calls[number].sends.last == ObjectIdentifier(child)
-            && aggregator.assumeIsolated { [process = ObjectIdentifier(child)] aggregator in
-                aggregator.downstreams.values.contains { downstream in
-                    !downstream.isLost && downstream.child.map { ObjectIdentifier($0.process) } == process
-                }
-            }
+            && downstream(child, \.isLost) == false
         deliver()
         guard isDue, calls[number].answer != text else { return }
         fail("\(child.name) has answered call \(number), and the host has got \(calls[number].answer ?? "nothing")")
+    }
+
+    /// What the aggregator knows of the server of this child, if it still has it.
+    private func downstream<Value: Sendable>(_ child: VirtualChild, _ path: any KeyPath<Downstream, Value> & Sendable) -> Value? {
+        aggregator.assumeIsolated { [process = ObjectIdentifier(child)] aggregator in
+            aggregator.downstreams.values.first { $0.child.map { ObjectIdentifier($0.process) } == process }?[keyPath: path]
+        }
     }
 
     func answered(_ number: Int, _ message: Message) {
@@ -281,7 +286,7 @@ final class World {
 
     private func judge(_ call: Call) {
         let count = call.executions.count
-        let policies = call.firstPolicy.flatMap { key, first in self.policies[key]?[first...].map(\.policy) ?? [] }
+        let policies = call.policies + call.firstPolicy.flatMap { key, first in self.policies[key]?[first...] ?? [] }
         let mayRepeat = policies.contains { $0.replay == .always || $0.replay == .safe && call.tool.isHarmless }
         let most = mayRepeat ? policies.map(\.attempts).max() ?? 1 : 1
         if count > most { fail("call \(call.number) of '\(call.name)' was run \(count) times by \(call.executions), \(most) at most") }
@@ -337,4 +342,20 @@ extension Aggregator {
         if !settledWaiters.isEmpty { left.append("waiters: \(settledWaiters.count)") }
         return left
     }
+}
+
+/// Puts what is logged into the trace of a run.
+private struct TraceLog: LogHandler {
+    let world: NIOLoopBound<World>
+    var logLevel = Logger.Level.debug
+    var metadata: Logger.Metadata = [:]
+
+    init(world: NIOLoopBound<World>) { self.world = world }
+
+    subscript(metadataKey key: String) -> Logger.Metadata.Value? {
+        get { metadata[key] }
+        set { metadata[key] = newValue }
+    }
+
+    func log(event: LogEvent) { world.value.note("  \(event.level): \(event.message)") }
 }

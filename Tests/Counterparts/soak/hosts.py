@@ -72,6 +72,8 @@ class Host:
     # Out
 
     def send(self, message: Message | bytes) -> None:
+        if self.process.stdin.closed:
+            return  # what was thought about for too long
         line = message if isinstance(message, bytes) else encoded(message)
         waits = bool(self.unsent)
         self.unsent += line + b"\n"
@@ -141,6 +143,7 @@ class Host:
             return
         self.tokens.discard(id)
         self.cancelled.add(id)
+        self._look_whether_quiet()
         self.send({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": id}})
 
     async def begin(self) -> None:
@@ -171,6 +174,10 @@ class Host:
                 self.problem(f"no answer to {len(self.open)} requests within {timeout} s, the first of them {list(self.open)[:5]}")
                 self.open.clear()
             self._drained = None
+
+    def _look_whether_quiet(self) -> None:
+        if not self.open and self._drained is not None and not self._drained.done():
+            self._drained.set_result(None)
 
     # In
 
@@ -229,8 +236,7 @@ class Host:
             self.tokens.discard(id)
             self.answers += 1
             take(message)
-            if not self.open and self._drained is not None and not self._drained.done():
-                self._drained.set_result(None)
+            self._look_whether_quiet()
             return
         if id in self.cancelled:
             self.cancelled.discard(id)
