@@ -248,7 +248,8 @@ extension Aggregator {
     private func tooMuchChatter(of downstream: Downstream, _ what: String) {
         guard !downstream.isKnownToChatter else { return }
         downstream.isKnownToChatter = true
-        report(.warning, "server '\(downstream.key)' sends more than \(Limits.chatter) \(what) a second; what is beyond that is dropped")
+        let much = "more than \(Limits.chatter) \(what) in \(Limits.chatterStretch.text)"
+        report(.warning, "server '\(downstream.key)' sends \(much); what is beyond that is dropped")
     }
 
     private func forwardLog(_ message: Message, of downstream: Downstream) {

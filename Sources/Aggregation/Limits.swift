@@ -49,10 +49,10 @@ package enum Limits {
     package static let shortestSilence = Duration.milliseconds(100)
     /// URLs of servers of which is remembered how they are spoken to.
     package static let knownRemotes = 1_000
-    /// Log messages, and reports of progress, of one server that hosts get in a second. What is beyond that is dropped: every host reads
-    /// one stream, and the answers of all other servers would wait in it.
+    /// Log messages, and reports of progress, of one server that hosts get in such a time: all at once, or evenly. What is beyond that
+    /// is dropped: every host reads one stream, and the answers of all other servers would wait in it.
     package static let chatter = 1_000
-    package static let chatterStretch = Duration.seconds(1)
+    package static let chatterStretch = Duration.seconds(10)
     /// Resources subscribed to, of all servers.
     package static let subscriptions = 1_000
     /// URIs remembered from one result, and how deep in it they are looked for.

@@ -1,19 +1,24 @@
-/// So much in each stretch of time, and no more. A stretch begins with the first that comes after the end of the one before.
+/// So much in each stretch of time, and no more: at once if nothing came for so long, else evenly.
+///
+/// What is used up comes back piece by piece. If it came back at once, a flood would get through in bursts, and whoever is in its way
+/// would wait for each of them.
 package struct Allowance: Hashable, Sendable {
-    package let limit: Int
-    package let stretch: Duration
-    private var begin: Instant?
-    private var count = 0
+    /// In nanoseconds, worked out once: a flood asks a hundred thousand times a second.
+    private let piece: Int64
+    private let stretch: Int64
+    /// When all of it will have come back.
+    private var whole = Int64.min
 
     package init(_ limit: Int, per stretch: Duration) {
-        self.limit = limit
-        self.stretch = stretch
+        self.stretch = stretch.clampedNanoseconds
+        piece = self.stretch / Int64(max(1, limit))
     }
 
     /// - Returns: whether there is one left.
     package mutating func take(now: Instant) -> Bool {
-        if begin.map({ $0.duration(to: now) >= stretch }) ?? true { (begin, count) = (now, 0) }
-        count += 1
-        return count <= limit
+        let (next, isBeyondTime) = max(whole, now.nanoseconds).addingReportingOverflow(piece)
+        guard !isBeyondTime, next - now.nanoseconds <= stretch else { return false }
+        whole = next
+        return true
     }
 }

@@ -23,8 +23,10 @@ package final class LineConnection: ServerConnection, PendingWriter {
     package static let highWaterMark = 1024 * 1024
     package static let lowWaterMark = 256 * 1024
 
-    /// Lines that are handed over before others have their turn: about what one wakeup of a peer costs.
-    package static let linesPerTurn = 32
+    /// Bytes of one read, of short lines and of long ones; and how many lines of one read are too many for the larger.
+    package static let shortRead = 4 * 1024
+    package static let longRead = 64 * 1024
+    package static let linesPerTurn = 64
 
     private var input: (any Channel)?
     private var output: (any Channel)?
@@ -39,6 +41,7 @@ package final class LineConnection: ServerConnection, PendingWriter {
         try channel.pipeline.syncOperations.addHandler(LineHandler(delegate: delegate, lineLimit: lineLimit))
         // The loop goes round between two reads: a peer that always has more would have four in each turn.
         try channel.syncOptions?.setOption(.maxMessagesPerRead, value: 1)
+        try channel.syncOptions?.setOption(.recvAllocator, value: FixedSizeRecvByteBufferAllocator(capacity: shortRead))
         try channel.syncOptions?.setOption(.writeBufferWaterMark, value: .init(low: lowWaterMark, high: highWaterMark))
     }
 
@@ -122,18 +125,16 @@ package final class LineConnection: ServerConnection, PendingWriter {
 
 /// Cuts what a channel reads into lines.
 ///
-/// One read can hold thousands of short lines. They are handed over in portions: in between, the loop turns to the other connections,
-/// and nothing more is read from this one, so that a peer that floods us is no faster than we are, and keeps nobody waiting.
-private final class LineHandler<Delegate: ConnectionDelegate>: ChannelDuplexHandler {
+/// How much is read at once depends on them. A long line is read in large pieces. Of short ones a large piece would be thousands, all
+/// handed over before the loop turns to anybody else; so a peer that floods is read in small pieces, and keeps nobody waiting. (To put
+/// lines off with `execute` would not help: the loop does what it was given meanwhile before it looks at its other channels.)
+private final class LineHandler<Delegate: ConnectionDelegate>: ChannelInboundHandler {
     typealias InboundIn = ByteBuffer
-    typealias OutboundIn = Never
 
     private let delegate: Delegate
     private var framing: LineFraming
     private var isClosed = false
-    /// Lines are left for the next turn of the loop.
-    private var goesOn = false
-    private var isReadWanted = false
+    private var readSize = LineConnection.shortRead
 
     init(delegate: Delegate, lineLimit: Int) {
         self.delegate = delegate
@@ -141,33 +142,27 @@ private final class LineHandler<Delegate: ConnectionDelegate>: ChannelDuplexHand
     }
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
-        framing.append(unwrapInboundIn(data))
-        if !goesOn { handOver(context) }
+        let bytes = unwrapInboundIn(data)
+        framing.append(bytes)
+        var count = 0
+        while let line = framing.next() {
+            delegate.received(line)
+            count += 1
+        }
+        if count == 0, bytes.readableBytes >= readSize {
+            read(LineConnection.longRead, context)
+        } else if count > LineConnection.linesPerTurn {
+            read(LineConnection.shortRead, context)
+        }
+    }
+
+    private func read(_ size: Int, _ context: ChannelHandlerContext) {
+        guard size != readSize else { return }
+        readSize = size
+        try? context.channel.syncOptions?.setOption(.recvAllocator, value: FixedSizeRecvByteBufferAllocator(capacity: size))
     }
 
     func channelReadComplete(context: ChannelHandlerContext) { delegate.readCompleted() }
-
-    func read(context: ChannelHandlerContext) {
-        guard !goesOn else { return isReadWanted = true }
-        context.read()
-    }
-
-    private func handOver(_ context: ChannelHandlerContext) {
-        for _ in 0..<LineConnection.linesPerTurn {
-            guard let line = framing.next() else { return }
-            delegate.received(line)
-        }
-        goesOn = true
-        context.eventLoop.assumeIsolated().execute { [self] in
-            goesOn = false
-            guard !isClosed else { return }
-            handOver(context)
-            delegate.readCompleted()
-            guard !goesOn, isReadWanted else { return }
-            isReadWanted = false
-            context.read()
-        }
-    }
 
     func channelWritabilityChanged(context: ChannelHandlerContext) { delegate.writabilityChanged(context.channel.isWritable) }
 
@@ -184,7 +179,6 @@ private final class LineHandler<Delegate: ConnectionDelegate>: ChannelDuplexHand
     private func inputClosed() {
         guard !isClosed else { return }
         isClosed = true
-        while let line = framing.next() { delegate.received(line) }
         delegate.inputClosed(unterminated: framing.finish())
     }
 }

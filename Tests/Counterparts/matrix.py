@@ -216,7 +216,7 @@ FEATURES = [
             "r": bridged("The server sends them only while it works on a request: mcpagg has put the host's level into each."),
             "o": bridged("The host gets them only while a request of its own is open that asked for this level."),
         },
-        "Filtered by the level the host wants, and with the server's name in `logger`. At most a thousand a second of one server.",
+        "Filtered by the level the host wants, and with the server's name in `logger`. At most a thousand in ten seconds of one server.",
     ),
     Feature(
         "notifications/progress", "server", "+++++ +++++ +++++ +++++ +++++", {},

@@ -93,10 +93,10 @@ def test_of_a_flood_of_log_messages_a_part_is_passed_on_and_the_person_is_told_o
     sent = int(host.answer(flood)["result"]["content"][0]["text"])
     assert host.text("alpha__echo", {"text": "beside it"}) == "beside it"
     passed = [message for message in host.messages() if message.get("method") == "notifications/message"]
-    # A thousand a second; on a slow machine the flood may have touched two or three of them.
-    assert 1000 <= len(passed) <= 3000 < sent
+    # A thousand, and a hundred more for each second that it takes on a slow machine.
+    assert 1000 <= len(passed) <= 2000 < sent
     host.end()
-    assert host.err.text().count("log messages a second") == 1
+    assert host.err.text().count("1000 log messages in 10 s") == 1
 
 
 def test_a_tool_of_a_server_that_is_down_says_so(bench):

@@ -13,7 +13,7 @@ import pytest
 import bench as tools
 import places
 import processes
-from soak import kill_schedule
+from soak import kills
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="elsewhere process groups are ended, and no more is claimed")
 
@@ -24,20 +24,20 @@ NUMBER = "20261121"
 def offspring(bench, request):
     """Servers with offspring of their own, and a way to see all of it."""
     hopper = bench.directory / "hopper.sh"
-    hopper.write_text(kill_schedule.HOPPER)
+    hopper.write_text(kills.HOPPER)
     # By this number those are found that have no environment.
     number = f"{os.getpid():08}{abs(hash(request.node.name)) % 10**10:010}{NUMBER}"
 
     class Offspring:
         def server(self, kind: str, key: str = "odd") -> tools.Server:
-            server = tools.Server(key, kill_schedule.entry(kind, places.fake(), number, hopper))
+            server = tools.Server(key, kills.entry(kind, places.fake(), number, hopper))
             bench.servers.append(server)
             return server
 
         def living(self) -> list[int]:
-            return kill_schedule.living(bench.mark, number)
+            return kills.living(bench.mark, number)
 
-        def wait(self, seconds: float = kill_schedule.LIMIT, but: tuple[int, ...] = ()) -> None:
+        def wait(self, seconds: float = kills.LIMIT, but: tuple[int, ...] = ()) -> None:
             """Until nothing is left but these."""
             deadline = time.monotonic() + seconds
             while left := [pid for pid in self.living() if pid not in but]:
@@ -45,8 +45,8 @@ def offspring(bench, request):
                     raise AssertionError("left behind:\n" + "\n".join(processes.describe(pid) for pid in left))
 
     yield Offspring()
-    for pid in kill_schedule.living(bench.mark, number):
-        kill_schedule.kill(pid)
+    for pid in kills.living(bench.mark, number):
+        kills.kill(pid)
 
 
 def status(pid: int, key: str) -> str:
@@ -69,7 +69,7 @@ def children(pid: int) -> list[int]:
 
 
 def guard_of(host) -> int:
-    (guard,) = [pid for pid in children(host.process.pid) if kill_schedule.name(pid) == "mcp-guard"]
+    (guard,) = [pid for pid in children(host.process.pid) if kills.name(pid) == "mcp-guard"]
     return guard
 
 
@@ -85,7 +85,7 @@ ENDS = {
 
 
 @pytest.mark.parametrize("end", ENDS)
-@pytest.mark.parametrize("kind", [kind for kind in kill_schedule.KINDS if kind != "headers"])
+@pytest.mark.parametrize("kind", [kind for kind in kills.KINDS if kind != "headers"])
 def test_nothing_outlives_mcpagg(bench, offspring, kind, end):
     bench.fake("alpha", record=False)
     offspring.server(kind)
@@ -120,12 +120,6 @@ def test_nothing_outlives_mcpagg_while_a_program_prints_headers(bench, offspring
     offspring.wait()
 
 
-def test_kills_at_random_moments_leave_nothing(bench):
-    result = kill_schedule.run(places.mcpagg(), times=60, seed=7)
-    assert not result["failures"], json.dumps(result, indent=2)
-    assert result["survivors"] == 0 and result["processes_before"] > 100, result
-
-
 def test_a_host_sees_the_end_of_the_output_although_others_outlive_mcpagg(bench, offspring):
     offspring.server("deaf daemon")
     host = bench.host(bench.config())
@@ -157,7 +151,7 @@ def test_what_a_server_leaves_behind_is_gone_before_it_is_missed(bench, offsprin
     host = bench.host(config)
     host.tools_when(lambda names: "odd__echo" in names and "kept__echo" in names)
     deadline = time.monotonic() + tools.PATIENCE
-    while len(daemons := [pid for pid in offspring.living() if kill_schedule.name(pid) == "sleep"]) < 2:
+    while len(daemons := [pid for pid in offspring.living() if kills.name(pid) == "sleep"]) < 2:
         assert time.monotonic() < deadline
     before = len(offspring.living())
     fresh = config.with_name("fresh")
@@ -177,14 +171,14 @@ def test_what_a_crashed_server_leaves_behind_does_not_meet_its_successor(bench, 
     deadline = time.monotonic() + tools.PATIENCE
 
     def daemons() -> list[int]:
-        return [pid for pid in offspring.living() if kill_schedule.name(pid) == "sleep"]
+        return [pid for pid in offspring.living() if kills.name(pid) == "sleep"]
 
     while not (first := daemons()):
         assert time.monotonic() < deadline
     for _ in range(3):
         assert host.call("odd__crash", {})["isError"] is True
         for pid in first:
-            assert processes.wait_for_end(pid, kill_schedule.LIMIT)
+            assert processes.wait_for_end(pid, kills.LIMIT)
         while not (first := daemons()) or host.call("odd__echo", {"text": "x"}).get("isError"):
             assert time.monotonic() < deadline
     assert len(daemons()) == 1
@@ -201,7 +195,7 @@ def test_the_guard_is_no_burden_and_cannot_be_hit_by_mistake(bench):
     (server,) = children(keeper)
     for pid in (guard, keeper):
         # Whoever ends all processes with our name by force is to find only us.
-        assert kill_schedule.name(pid) == "mcp-guard"
+        assert kills.name(pid) == "mcp-guard"
         command = Path(f"/proc/{pid}/cmdline").read_bytes().rstrip(b"\0")
         assert command.startswith(b"mcp-guard") and b"mcpagg" not in command, command
         assert os.getsid(pid) == guard != os.getsid(host.process.pid)
@@ -254,11 +248,11 @@ def test_a_server_whose_keeper_is_killed_is_ended_and_started_again(bench, offsp
     host.tools_when(lambda names: "alpha__echo" in names and "odd__echo" in names)
     before = offspring.living()
     keepers = children(guard_of(host))
-    (keeper,) = [pid for pid in keepers if any(kill_schedule.name(child) == "sleep" for child in children(pid))]
+    (keeper,) = [pid for pid in keepers if any(kills.name(child) == "sleep" for child in children(pid))]
     lost = children(keeper)
     os.kill(keeper, signal.SIGKILL)
     for pid in lost:
-        assert processes.wait_for_end(pid, kill_schedule.LIMIT)
+        assert processes.wait_for_end(pid, kills.LIMIT)
     deadline = time.monotonic() + tools.PATIENCE
     while host.call("odd__echo", {"text": "x"}).get("isError"):
         assert time.monotonic() < deadline
@@ -276,7 +270,7 @@ def test_servers_end_even_if_all_who_watch_over_them_are_killed_with_mcpagg(benc
     (server,) = children(keeper)
     for pid in (guard, keeper, host.process.pid):
         os.kill(pid, signal.SIGKILL)
-    assert processes.wait_for_end(server, kill_schedule.LIMIT)
+    assert processes.wait_for_end(server, kills.LIMIT)
 
 
 def test_launches_and_crashes_leave_neither_zombies_nor_descriptors(bench, offspring):

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 import places
-from soak import figures, handover, mixture, neighbours, schedules, storm
+from soak import figures, handover, kills, mixture, neighbours, schedules, storm
 
 SEED = 1
 
@@ -27,6 +27,10 @@ def test_a_call_on_a_server_that_is_removed_or_changed_has_its_real_result(execu
 
 def test_whatever_may_happen_one_thing_after_another(executable, capsys):
     check(schedules.run(executable, SEED, schedules=40), capsys)
+
+
+def test_kills_at_random_moments_leave_nothing(executable, capsys):
+    check(kills.run(executable, SEED, kills=60), capsys)
 
 
 def test_saves_in_quick_succession_disturb_no_call(executable, capsys):

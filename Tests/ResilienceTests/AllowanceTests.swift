@@ -5,16 +5,24 @@ import Testing
 struct AllowanceTests {
     private func instant(_ milliseconds: Int64) -> Instant { Instant(nanoseconds: milliseconds * 1_000_000) }
 
-    @Test("what is beyond it is refused until the stretch is over")
-    func refuses() {
+    @Test("can be used at once, and comes back piece by piece")
+    func comesBack() {
         var allowance = Allowance(2, per: .seconds(1))
-        #expect([0, 10, 20, 999].map { allowance.take(now: instant($0)) } == [true, true, false, false])
-        #expect([1000, 1001, 1002].map { allowance.take(now: instant($0)) } == [true, true, false])
+        #expect([0, 10, 20, 499].map { allowance.take(now: instant($0)) } == [true, true, false, false])
+        #expect([500, 501, 1000, 1001].map { allowance.take(now: instant($0)) } == [true, false, true, false])
     }
 
-    @Test("a stretch begins with the first of its own, however long nothing came")
-    func begins() {
-        var allowance = Allowance(1, per: .seconds(1))
-        #expect([0, 5500, 6400, 6500].map { allowance.take(now: instant($0)) } == [true, true, false, true])
+    @Test("is whole after a while, and never more than that, however long nothing came")
+    func isWhole() {
+        var allowance = Allowance(2, per: .seconds(1))
+        #expect([0, 0, 0].map { allowance.take(now: instant($0)) } == [true, true, false])
+        #expect([90_000, 90_000, 90_000].map { allowance.take(now: instant($0)) } == [true, true, false])
+    }
+
+    @Test("of a flood passes what the limit says")
+    func flood() {
+        var allowance = Allowance(1000, per: .seconds(1))
+        let passed = (0..<100_000).count { allowance.take(now: Instant(nanoseconds: Int64($0) * 100_000)) }
+        #expect(passed == 1000 + 9999)
     }
 }

@@ -58,9 +58,9 @@ struct BackPressureTests {
         #expect(try await child.end().status == .exited(0))
     }
 
-    @Test("that sends far more than one portion at once is heard to the last line, in order, and then its end")
+    @Test("that sends far more lines than one read takes is heard to the last line, in order, and then its end")
     func portions() async throws {
-        let count = 100 * LineConnection.linesPerTurn + 1
+        let count = 20_001
         var child = try await LaunchedChild.shell("seq 1 \(count); printf 'no end'")
         let events = try await child.end()
         #expect(events.lines == (1...count).map(String.init))
@@ -81,6 +81,18 @@ struct BackPressureTests {
         try await child.send("x")
         events = try await child.end()
         #expect(events.lines == ["last"])
+    }
+
+    @Test("that sends long lines among short ones loses nothing, whichever of them is read in what pieces")
+    func longAndShort() async throws {
+        let lengths = [
+            1, LineConnection.shortRead - 1, LineConnection.shortRead, 3, 5 * LineConnection.longRead, 2, LineConnection.longRead,
+        ]
+        let script = lengths.map { "head -c \($0) /dev/zero | tr '\\0' x; echo; seq 1 500" }.joined(separator: "; ")
+        var child = try await LaunchedChild.shell(script)
+        let lines = try await child.end().lines
+        #expect(lines.filter { $0.hasPrefix("x") }.map(\.utf8.count) == lengths)
+        #expect(lines.filter { !$0.hasPrefix("x") } == lengths.flatMap { _ in (1...500).map(String.init) })
     }
 
     @Test("is sent what came before it was open, and closes once all is taken")

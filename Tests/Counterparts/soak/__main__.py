@@ -20,6 +20,7 @@ from soak.figures import Figure, as_json, table
 PARTS: dict[str, tuple[str, ...]] = {
     "handover": (),  # calls in flight on servers that are removed or changed
     "schedules": (),  # whatever may happen, one thing after another
+    "kills": ("kills",),  # mcpagg killed at random moments
     "storm": (),  # saves of the config under load
     "neighbours": (),  # what a bad server costs the others
     "mixture": ("seconds",),  # everything at once, for long

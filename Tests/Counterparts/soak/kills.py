@@ -1,11 +1,8 @@
 """Kills mcpagg at random moments, with servers of every kind of offspring running, and counts who is left two seconds later.
 
-Usage: kill_schedule.py MCPAGG [--times N] [--seed N] [--jobs N]
-
 The number of a run and the seed decide which servers there are, what happens to mcpagg before, and when it is killed.
 """
 
-import argparse
 import concurrent.futures
 import json
 import os
@@ -21,9 +18,8 @@ import uuid
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-
-import processes  # noqa: E402
+import processes
+from soak.figures import Figure
 
 # What is left after this survives.
 LIMIT = 2.0
@@ -248,37 +244,18 @@ def one(executable: str, seed: int, index: int) -> dict[str, Any]:
         shutil.rmtree(directory, ignore_errors=True)
 
 
-def run(executable: str, times: int = 1000, seed: int = 1, jobs: int = 4) -> dict[str, Any]:
-    """Kills mcpagg this often. `survivors` has to be 0, and so has `late_ends` of the host's view."""
+def run(executable: Path, seed: int, kills: int = 1000, jobs: int = 4) -> list[Figure]:
+    """Kills mcpagg this often, so many at the same time."""
     with concurrent.futures.ThreadPoolExecutor(jobs) as pool:
-        results = list(pool.map(lambda index: one(executable, seed, index), range(times)))
-    failures = [result for result in results if result["left"] or result["output_s"] >= OUTPUT_LIMIT]
-    return {
-        "times": times,
-        "seed": seed,
-        "survivors": sum(len(result["left"]) for result in results),
-        "late_ends": sum(result["output_s"] >= OUTPUT_LIMIT for result in results),
-        "processes_before": sum(result["before"] for result in results),
-        "processes_just_after": sum(result["after"] for result in results),
-        "slowest_gone_ms": round(max(result["gone_s"] for result in results) * 1000),
-        "slowest_end_of_output_ms": round(max(result["output_s"] for result in results) * 1000),
-        "ways": {way: sum(result["way"] == way for result in results) for way in WAYS},
-        "failures": failures,
-    }
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("mcpagg", type=Path, help="the executable; fake-mcp-server must lie beside it")
-    parser.add_argument("--times", type=int, default=1000)
-    parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(1 << 32))
-    parser.add_argument("--jobs", type=int, default=4, help="how many at the same time")
-    arguments = parser.parse_args()
-    print(f"seed {arguments.seed}", flush=True)
-    result = run(str(arguments.mcpagg.resolve()), arguments.times, arguments.seed, arguments.jobs)
-    print(json.dumps(result, indent=2))
-    sys.exit(1 if result["failures"] else 0)
-
-
-if __name__ == "__main__":
-    main()
+        results = list(pool.map(lambda index: one(str(executable), seed, index), range(kills)))
+    survivors = "\n".join(json.dumps(result) for result in results if result["left"])
+    late = "\n".join(json.dumps(result) for result in results if result["output_s"] >= OUTPUT_LIMIT)
+    return [
+        Figure("times mcpagg was killed", kills),
+        *(Figure(f"of these, {way}", sum(result["way"] == way for result in results)) for way in WAYS),
+        Figure("processes of servers at that moment", sum(result["before"] for result in results), 2 * kills, is_least=True),
+        Figure("of these, alive at the first look after it", sum(result["after"] for result in results)),
+        Figure(f"survivors after {LIMIT:g} s", sum(len(result["left"]) for result in results), 0, note=survivors),
+        Figure("slowest end of them all", 1000 * max(result["gone_s"] for result in results), 1000 * LIMIT, "ms"),
+        Figure("slowest end of the output", 1000 * max(result["output_s"] for result in results), 1000 * OUTPUT_LIMIT, "ms", note=late),
+    ]
