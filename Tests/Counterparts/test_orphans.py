@@ -1,6 +1,5 @@
 """However mcpagg ends, nothing that it launched outlives it; and as long as it runs, nothing outlives the server it belongs to."""
 
-import json
 import os
 import signal
 import subprocess
