@@ -50,10 +50,7 @@ extension Aggregator {
         letGo(of: downstream)
         cancel(.startup(downstream.id))
         cancel(.childEnd(downstream.id))
-        guard !failure.isConfiguration else {
-            let hint = "correct 'command' in the config file, or install it and save the file again"
-            return giveUp(downstream, cause: failure.description, hint: hint)
-        }
+        if let remedy = failure.remedy { return giveUp(downstream, cause: failure.description, hint: remedy) }
         lose(downstream, cause: "it could not be launched: \(failure)", hint: nil)
         isOver(downstream)
     }
@@ -87,7 +84,7 @@ extension Aggregator {
     func outputClosed(of downstream: Downstream) {
         downstream.child?.isOutputClosed = true
         guard let child = downstream.child, child.teardown == nil, child.exitStatus == nil, !child.isInputClosed else { return }
-        set(.childEnd(downstream.id), after: Limits.exitWait)
+        set(.childEnd(downstream.id), after: downstream.machine.requestsInFlight > 0 ? Limits.lastAnswerWait : Limits.exitWait)
     }
 
     /// It has ended. What it wrote before may still be on its way to us.

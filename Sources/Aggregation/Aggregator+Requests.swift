@@ -20,7 +20,7 @@ extension Aggregator {
         } catch {
             if waitForServers(message, request, host: host) { return }
             if let downstream = downServer(ofPrefixIn: message.string(message.places[.name]) ?? "") {
-                return fail(request, kind.purpose, downstream.unavailability, describeDown(downstream))
+                return fail(request, kind.purpose, downstream.unavailability, describeDown(downstream), of: downstream)
             }
             // One that is to be sent again, and nobody has it any more: it may have been carried out before.
             if host.histories[request.id]?.lastSent != nil { return fail(request, kind.purpose, .unavailable, "\(error).") }

@@ -64,6 +64,8 @@ package enum Limits {
     package static let hostRequests = RequestTable<Int>.capacity
     /// After a server closed its output we wait this long for it to say, by exiting, why.
     package static let exitWait = Duration.milliseconds(200)
+    /// After a server closed its input, it has this long to answer what it has taken from there.
+    package static let lastAnswerWait = Duration.seconds(2)
     /// After a server exited, what still holds its output open has this long to finish a message.
     package static let outputWait = Duration.milliseconds(500)
     /// Changes of the merged list within this time are announced as one.

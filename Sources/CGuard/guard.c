@@ -151,13 +151,19 @@ static void launch(struct guard *guard) {
         return;
     }
     if (!is_whole) return;
+    errno = EAGAIN;
     pid_t keeper = guard->count < KEEPERS ? fork() : -1;
     if (keeper == 0) {
         close(COMMANDS);
         close(LIFE);
         cguard_keep(descriptors[0], descriptors[1], descriptors[2], descriptors[3]);
     }
-    if (keeper > 0) guard->keepers[guard->count++] = keeper;
+    if (keeper > 0) {
+        guard->keepers[guard->count++] = keeper;
+    } else {
+        struct cguard_report report = {.kind = CGUARD_NO_PROCESS, .value = errno};
+        (void)!write(descriptors[0], &report, sizeof report);
+    }
     for (int index = 0; index < LAUNCH_DESCRIPTORS; index++) close(descriptors[index]);
 }
 

@@ -47,7 +47,9 @@ struct order {
     struct cguard_order header;
     char *text;
     size_t mapped;
-    const char *path, *directory;
+    char **memory;
+    char *path;
+    const char *directory;
     char **arguments, **variables;
 };
 
@@ -67,11 +69,12 @@ static bool read_order(int control, struct order *order) {
     if (!read_all(control, header, sizeof *header)) return false;
     size_t pointers = (size_t)header->arguments + header->variables + 2;
     if (header->length > CGUARD_ORDER_LIMIT || pointers > header->length + 2u) return false;
-    // The pointers first, where they are aligned.
-    order->mapped = pointers * sizeof(char *) + header->length;
+    // The pointers first, where they are aligned; before them place for one more, see `execute`.
+    order->mapped = (1 + pointers) * sizeof(char *) + header->length;
     void *memory = mmap(NULL, order->mapped, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANON, -1, 0);
     if (memory == MAP_FAILED) return false;
-    order->arguments = memory;
+    order->memory = memory;
+    order->arguments = order->memory + 1;
     order->variables = order->arguments + header->arguments + 1;
     order->text = (char *)(order->variables + header->variables + 1);
     if (!read_all(control, order->text, header->length)) return false;
@@ -95,6 +98,17 @@ static bool read_order(int control, struct order *order) {
 
 // MARK: - The launch
 
+static char shell[] = "/bin/sh";
+
+/// Whether the file is none for another system, or damaged.
+static bool is_text(const char *path) {
+    char start[256];
+    int file = open(path, O_RDONLY | O_CLOEXEC);
+    ssize_t length = file < 0 ? -1 : read(file, start, sizeof start);
+    if (file >= 0) close(file);
+    return length > 0 && memchr(start, 0, (size_t)length) == NULL;
+}
+
 /// In the new process. Returns only if that cannot be, with what is to be reported.
 static struct cguard_report execute(const struct order *order, const int descriptors[3], pid_t keeper) {
     setpgid(0, 0);
@@ -109,6 +123,12 @@ static struct cguard_report execute(const struct order *order, const int descrip
     cguard_reset_signals();
     // Everything above 2 closes itself here.
     execve(order->path, order->arguments, order->variables);
+    int code = errno;
+    if (code != ENOEXEC || !is_text(order->path)) return (struct cguard_report){CGUARD_NOT_EXECUTED, code};
+    // A script whose first line does not say what runs it: as everywhere, the shell does.
+    order->memory[0] = shell;
+    order->arguments[0] = order->path;
+    execve(shell, order->memory, order->variables);
     return (struct cguard_report){CGUARD_NOT_EXECUTED, errno};
 }
 
@@ -228,7 +248,7 @@ _Noreturn void cguard_keep(int control, int input, int output, int errors) {
     int descriptors[3] = {input, output, errors};
     launch(&keeper, &order, descriptors);
     for (int index = 0; index < 3; index++) close(descriptors[index]);
-    munmap(order.arguments, order.mapped);
+    munmap(order.memory, order.mapped);
     for (;;) {
         if (keeper.has_children) collect(&keeper);
         if (!keeper.has_children) _exit(0);

@@ -13,8 +13,13 @@ import Darwin
 /// Why a child could not be launched.
 package struct LaunchFailure: Error, Hashable, Sendable, CustomStringConvertible {
     package let description: String
-    /// Trying again is pointless until the person changes the config file or installs something.
-    package let isConfiguration: Bool
+    /// What the person can do, if trying again is pointless until then.
+    package let remedy: String?
+
+    package init(description: String, remedy: String? = nil) {
+        self.description = description
+        self.remedy = remedy
+    }
 }
 
 /// How a child ended.
@@ -114,11 +119,14 @@ package final class ChildProcess {
             path = try ExecutableSearch.find(
                 command.executable, searchPath: command.environment["PATH"], directory: command.workingDirectory)
         } catch {
-            throw LaunchFailure(description: "\(error)", isConfiguration: true)
+            throw LaunchFailure(
+                description: "\(error)", remedy: "correct 'command' in the config file, or install it and save the file again")
         }
         var status = stat()
         guard stat(command.workingDirectory, &status) == 0, status.st_mode & S_IFMT == S_IFDIR else {
-            throw LaunchFailure(description: "there is no directory '\(command.workingDirectory)'", isConfiguration: true)
+            throw LaunchFailure(
+                description: "there is no directory '\(command.workingDirectory)'",
+                remedy: "correct 'cwd' in the config file, or make the directory and save the file again")
         }
         let pipes = try Self.makePipes()
         let (input, output, errors) = (pipes[0], pipes[1], pipes[2])
@@ -150,7 +158,7 @@ package final class ChildProcess {
             for _ in 0..<3 { pipes.append(try Pipe()) }
         } catch {
             for pipe in pipes { pipe.close() }
-            throw LaunchFailure(description: "no pipe to it could be made: \(error)", isConfiguration: false)
+            throw LaunchFailure(description: "no pipe to it could be made: \(error)")
         }
         return pipes
     }

@@ -112,9 +112,10 @@ final class Keeper {
             report?(.launched(processID: Int(value)))
         case Int(CGUARD_EXITED): exited(.exited(Int(value)))
         case Int(CGUARD_SIGNALED): exited(.signaled(Int(value)))
-        case Int(CGUARD_NO_DIRECTORY): failed("its directory cannot be entered", code: value, isConfiguration: true)
-        case Int(CGUARD_NOT_EXECUTED): failed("it cannot be executed", code: value, isConfiguration: Self.isLasting(value))
-        default: failed("there is no process for it", code: value, isConfiguration: false)
+        case Int(CGUARD_NO_DIRECTORY):
+            failed("its directory cannot be entered", code: value, remedy: "correct 'cwd' in the config file, or its permissions")
+        case Int(CGUARD_NOT_EXECUTED): failed("it cannot be executed", code: value, remedy: Self.remedy(value))
+        default: failed("there is no process for it", code: value, remedy: nil)
         }
     }
 
@@ -123,9 +124,9 @@ final class Keeper {
         report?(.exited(status))
     }
 
-    private func failed(_ what: String, code: CInt, isConfiguration: Bool) {
+    private func failed(_ what: String, code: CInt, remedy: String?) {
         progress = .over
-        report?(.failed(LaunchFailure(description: "\(what): \(String(cString: strerror(code)))", isConfiguration: isConfiguration)))
+        report?(.failed(LaunchFailure(description: "\(what): \(String(cString: strerror(code)))", remedy: remedy)))
     }
 
     /// The socket is closed: nothing that came of the launch is left.
@@ -136,18 +137,27 @@ final class Keeper {
         switch progress {
         case .ordered:
             progress = .over
-            report?(.failed(LaunchFailure(description: "the process that launches servers has ended", isConfiguration: false)))
+            report?(.failed(LaunchFailure(description: "the process that launches servers has ended")))
         case .running: exited(.signaled(Int(SIGKILL)))  // its keeper was killed, and it with that
         case .over: break
         }
         report = nil
     }
 
-    /// What does not get better by itself.
-    private static func isLasting(_ code: CInt) -> Bool { [ENOENT, ENOTDIR, EACCES, ENOEXEC, ELOOP, ENAMETOOLONG, E2BIG].contains(code) }
+    /// - Returns: `nil` if it may get better by itself.
+    private static func remedy(_ code: CInt) -> String? {
+        switch code {
+        // The file itself was found.
+        case ENOENT: "see whether what its first line names behind '#!' is installed, and save the config file again"
+        case ENOEXEC: "it is no program for this machine; correct 'command' in the config file"
+        case E2BIG: "shorten 'args' or 'env' in the config file"
+        case ENOTDIR, EACCES, ELOOP, ENAMETOOLONG: "correct 'command' in the config file, or the permissions of the file it names"
+        default: nil
+        }
+    }
 
     private static func failure(_ error: SystemError) -> LaunchFailure {
-        LaunchFailure(description: "no process for it could be made: \(error)", isConfiguration: error.code == E2BIG)
+        LaunchFailure(description: "no process for it could be made: \(error)", remedy: error.code == E2BIG ? remedy(E2BIG) : nil)
     }
 
     // MARK: The order

@@ -31,6 +31,8 @@ struct Mcpagg: AsyncParsableCommand {
     static func main() {
         // A host or a pipe that closes is an error of that one write, not the end of the program.
         signal(SIGPIPE, SIG_IGN)
+        // The runtime may have taken these for its report of a crash, and go on after it.
+        for number in [SIGQUIT, SIGABRT] { signal(number, SIG_DFL) }
         // Or the first thing opened would take the place of a closed standard stream, and be written to.
         for descriptor in STDIN_FILENO...STDERR_FILENO where fcntl(descriptor, F_GETFD) < 0 { _ = open("/dev/null", O_RDWR) }
         let arguments = CommandLine.arguments
@@ -40,6 +42,7 @@ struct Mcpagg: AsyncParsableCommand {
         } catch {
             end(with: told(error, arguments))
         }
+        if command is Serve || command is Chaos { Serve.expectSignals() }
         // Before there are threads, and before there is memory of which it would keep a copy. If it cannot be had, the first launch
         // tries again, and says why.
         let guardProcess = launchesServers(command) ? try? GuardProcess.fork() : nil

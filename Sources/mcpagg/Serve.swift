@@ -8,6 +8,14 @@ import Resilience
 import Transports
 import UnixSignals
 
+#if canImport(Glibc)
+import Glibc
+#elseif canImport(Musl)
+import Musl
+#elseif canImport(Darwin)
+import Darwin
+#endif
+
 struct Serve: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Serve MCP on standard input and output (the default).",
@@ -22,6 +30,13 @@ struct Serve: AsyncParsableCommand {
     @OptionGroup var global: GlobalOptions
 
     func run() async throws { try await Self.serve(global) }
+
+    /// What signals do until they are trapped: those that end us do so, with the same exit code as later; the others nothing, for they
+    /// ask for what is done in any case then.
+    static func expectSignals() {
+        for number in [SIGINT, SIGTERM] { signal(number) { _ in _exit(0) } }
+        for number in [SIGHUP, SIGUSR1] { signal(number, SIG_IGN) }
+    }
 
     /// - Parameter faults: to be made on purpose. Their log was asked for, so the config file has no say in what is logged.
     static func serve(_ global: GlobalOptions, faults: FaultPolicy? = nil) async throws {

@@ -152,16 +152,15 @@ struct ChildProcessTests {
         ]
         var child = try await LaunchedChild(command, directory: directory.path)
         let events = try await child.end()
-        #expect(events.count == 1 && events.failure?.isConfiguration == true)
+        #expect(events.count == 1 && events.failure?.remedy?.contains("'command'") == true)
         if let message = messages[command] { #expect(events.failure?.description == message) }
     }
 
     @Test("needs a directory that is one", arguments: ["/no/such/directory", "/bin/sh"])
     func missingDirectory(directory: String) async throws {
         var child = try await LaunchedChild("sh", directory: directory)
-        #expect(
-            try await child.end()
-                == [.failed(LaunchFailure(description: "there is no directory '\(directory)'", isConfiguration: true))])
+        let failure = try #require(try await child.end().failure)
+        #expect(failure.description == "there is no directory '\(directory)'" && failure.remedy?.contains("'cwd'") == true)
     }
 
     // MARK: Descriptors

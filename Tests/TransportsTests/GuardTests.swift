@@ -83,20 +83,38 @@ struct GuardTests {
         #expect(Self.isGone(pid_t(process)))
     }
 
-    @Test("refuses an order that no system takes", arguments: [("x", 9_000_000, true), ("a\0b", 1, false)])
-    func orders(text: String, count: Int, isConfiguration: Bool) async throws {
+    @Test(
+        "refuses an order that no system takes",
+        arguments: [("x", 9_000_000, "shorten 'args' or 'env' in the config file"), ("a\0b", 1, nil)])
+    func orders(text: String, count: Int, remedy: String?) async throws {
         var child = try await LaunchedChild("sh", ["-c", "true", String(repeating: text, count: count)])
         let events = try await child.end()
-        #expect(events.count == 1 && events.failure?.isConfiguration == isConfiguration)
+        #expect(events.count == 1 && events.failure != nil && events.failure?.remedy == remedy)
     }
 
-    @Test("says what the system says of a file that cannot be executed")
-    func notExecutable() async throws {
+    @Test(
+        "says what the system says of a file that cannot be executed, and what to do",
+        arguments: [
+            ("\u{7F}ELF\0\0", "Exec format error", "it is no program for this machine; correct 'command' in the config file"),
+            (
+                "#!/no/such/interpreter\n", "No such file or directory",
+                "see whether what its first line names behind '#!' is installed, and save the config file again"
+            ),
+        ])
+    func notExecutable(text: String, cause: String, remedy: String) async throws {
         let directory = try TemporaryDirectory()
-        try directory.write("neither a script nor a program\n", to: "server", mode: 0o755)
+        try directory.write(text, to: "server", mode: 0o755)
         var child = try await LaunchedChild("./server", directory: directory.path)
         let failure = try #require(try await child.end().failure)
-        #expect(failure.description == "it cannot be executed: Exec format error" && failure.isConfiguration)
+        #expect(failure == LaunchFailure(description: "it cannot be executed: \(cause)", remedy: remedy))
+    }
+
+    @Test("runs a script without a first line for it as other programs do: with the shell")
+    func plainScript() async throws {
+        let directory = try TemporaryDirectory()
+        try directory.write("echo \"$0 $1 $2\"\n", to: "server", mode: 0o755)
+        var child = try await LaunchedChild("./server", ["one", "two"], directory: directory.path)
+        #expect(try await child.end().lines.map { $0.replacing(directory.path, with: "") } == ["/./server one two"])
     }
 
     // MARK: Support

@@ -124,7 +124,7 @@ final class VirtualChild: LaunchedChild {
             isAlive = false
             world.after(random.below(20)) { [self] in
                 isForgotten = true
-                delegate.launchFailed(LaunchFailure(description: "there is no such program", isConfiguration: isConfiguration))
+                delegate.launchFailed(LaunchFailure(description: "there is no such program", remedy: isConfiguration ? "install it" : nil))
             }
         case .exits(let delay):
             announce()
