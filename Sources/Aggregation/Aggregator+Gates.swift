@@ -187,11 +187,12 @@ extension Aggregator {
     // MARK: The circuit
 
     /// Something that calls may be spared from now on.
-    func countFailure(of downstream: Downstream, _ cause: String) {
+    /// - Parameter sent: when what was lost was sent, if others may have been lost with it.
+    func countFailure(of downstream: Downstream, _ cause: String, sent: Instant? = nil) {
         downstream.figures.failures += 1
         downstream.lastFailure = (cause, now)
         let wasOpen = downstream.breaker.wait(now: now) != nil
-        guard downstream.breaker.failed(now: now, downstream.config.circuitBreaker) else { return }
+        guard downstream.breaker.failed(sent: sent, now: now, downstream.config.circuitBreaker) else { return }
         if !wasOpen, let wait = downstream.breaker.wait(now: now) {
             let count = downstream.breaker.failuresInARow
             report(.warning, "server '\(downstream.key)' has failed \(count) times in a row; calls to it fail at once for \(wait.text)")

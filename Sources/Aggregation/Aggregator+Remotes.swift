@@ -288,7 +288,7 @@ extension Aggregator {
         case .unknown: failUnanswered(forwarded, of: downstream, attempts: attempts, what)
         }
         switch failure.kind {
-        case .transient, .notMCP: countFailure(of: downstream, failure.cause)
+        case .transient, .notMCP: countFailure(of: downstream, failure.cause, sent: forwarded.sent)
         // It says itself when it wants to be asked again, or who has to do something.
         case .overload, .authorization, .configuration: break
         }

@@ -71,34 +71,23 @@ extension Aggregator {
         }
         // What is called may change what was just subscribed to.
         if era == .stateless, changedListens.contains(downstream.id) { renewListens() }
-        let token = message.places[.metaProgressToken]
-        let now = now
-        downstream.lastCall = now
-        var forwarded = ForwardedRequest(
-            request: request,
-            purpose: purpose,
-            progressToken: message.isToken(token) ? message.text(token) : nil,
-            idleTimeout: downstream.config.timeout, latest: nil)
-        forwarded.serverEra = era
-        (forwarded.history.began, forwarded.sent) = (now, now)
-        if !host.histories.isEmpty, let history = host.histories[request.id] {
-            forwarded.history = history
-            // It begins anew: what it would tell is behind what the host knows already.
-            if history.lastSent != nil { forwarded.progressToken = nil }
-        }
-        forwarded.latest = downstream.config.maxTimeout.map { forwarded.history.began.advanced(by: $0) }
         // One that asked for a task itself follows it itself.
         let wantsTask = message.places[.task].isPresent && host.knowsTasks(request)
-        if wantsTask, downstream.machine.introduction?.capabilities.tasks != true || era == .stateless {
+        let hasTasks = downstream.machine.introduction?.capabilities.tasks == true
+        if wantsTask, !hasTasks || era == .stateless {
             let text = "Server '\(downstream.key)' cannot run this as a task"
             return host.answer(request, line: Composition.error(id: request.id, .methodNotFound, text))
         }
+        let now = now
+        downstream.lastCall = now
+        var forwarded = entry(for: message, request, purpose, at: downstream, host: host, now: now)
+        forwarded.serverEra = era
+        forwarded.wantsTask = wantsTask
+        forwarded.runsAsTask = asTask && !wantsTask && hasTasks
         if case .task(let method) = purpose {
             forwarded.followedTask = nameJSON
             if method == .tasksResult { forwarded.idleTimeout = downstream.config.maxTimeout ?? Limits.taskWait }
         }
-        forwarded.wantsTask = wantsTask
-        forwarded.runsAsTask = asTask && !wantsTask && downstream.machine.introduction?.capabilities.tasks == true
         // What brings something that was asked for is about one attempt alone.
         if input == nil, request.parking == nil, !wantsTask, purpose.isWork, message.places[.requestState].isAbsent {
             forwarded.line = message.bytes
@@ -126,6 +115,25 @@ extension Aggregator {
         }
         let rest = forwarded.latest.map { max(.zero, now.duration(to: $0)) } ?? forwarded.idleTimeout
         expectExpiry(of: downstream, within: min(forwarded.idleTimeout, rest))
+    }
+
+    /// What is kept of a request while its server works on it.
+    private func entry(
+        for message: Message, _ request: HostRequest, _ purpose: ForwardedRequest.Purpose, at downstream: Downstream,
+        host: HostConnection, now: Instant
+    ) -> ForwardedRequest {
+        let token = message.places[.metaProgressToken]
+        var forwarded = ForwardedRequest(
+            request: request, purpose: purpose, progressToken: message.isToken(token) ? message.text(token) : nil,
+            idleTimeout: downstream.config.timeout, latest: nil)
+        (forwarded.history.began, forwarded.sent) = (now, now)
+        if !host.histories.isEmpty, let history = host.histories[request.id] {
+            forwarded.history = history
+            // It begins anew: what it would tell is behind what the host knows already.
+            if history.lastSent != nil { forwarded.progressToken = nil }
+        }
+        forwarded.latest = downstream.config.maxTimeout.map { forwarded.history.began.advanced(by: $0) }
+        return forwarded
     }
 
     /// A stateless host wants log messages while this request is open: its server is to be as talkative as that.
@@ -185,7 +193,9 @@ extension Aggregator {
         text = redact(text)
         if let parking = request.parking { leaveQuestions(of: parking, host: host) }
         var meta = [(key: RequestFailure.metaKey, json: ByteBuffer(string: JSONString.encoded(kind.rawValue)))]
-        if let history, let downstream { meta.append((RequestFailure.deliveryKey, deliveryReport(history, at: downstream))) }
+        if let downstream {
+            meta.append((RequestFailure.deliveryKey, deliveryReport(history ?? CallHistory(began: now), at: downstream)))
+        }
         if purpose == .tool {
             answer(request, Composition.toolFailure(text, meta: meta), host: host)
         } else {
