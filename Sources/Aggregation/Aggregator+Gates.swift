@@ -56,7 +56,7 @@ extension Aggregator {
         }
         if let until = downstream.leaveAloneUntil, now.advanced(by: downstream.config.timeout) <= until {
             let why = "Server '\(downstream.key)' \(reasonToWait(for: downstream)), which is longer than the request may take"
-            return refuse(request, purpose, why)
+            return refuse(request, purpose, why, of: downstream)
         }
         enqueue(message, request, purpose, for: downstream, host: host)
     }
@@ -117,7 +117,8 @@ extension Aggregator {
         guard !isFull, all.calls < Limits.allWaitingCalls, all.bytes + bytes <= Limits.allWaitingBytes else {
             let whose = isFull ? "for it" : "for servers"
             let why = reasonToWait(for: downstream)
-            return refuse(request, purpose, "Server '\(downstream.key)' \(why), and too many requests wait \(whose) already")
+            return refuse(
+                request, purpose, "Server '\(downstream.key)' \(why), and too many requests wait \(whose) already", of: downstream)
         }
         var history = host.histories.removeValue(forKey: request.id) ?? CallHistory(began: now)
         // That it cannot be sent now is an attempt that came to nothing.
@@ -159,6 +160,10 @@ extension Aggregator {
     func requestEnded(at downstream: Downstream) {
         admitWaiting(at: downstream)
         retireIfIdle(downstream)
+        // All it still had to say has been said.
+        if let child = downstream.child, child.isOutputClosed, child.teardown == nil, downstream.machine.requestsInFlight == 0 {
+            set(.childEnd(downstream.id), after: Limits.exitWait)
+        }
     }
 
     /// What has waited too long.
@@ -168,8 +173,9 @@ extension Aggregator {
             let isDown = !downstream.life.isReady && downstream.failure != nil
             let why = isDown ? describeDown(downstream) : "Server '\(downstream.key)' \(reasonToWait(for: downstream))."
             let time = call.history.began.duration(to: now).text
+            let again = call.history.sendings > 0 ? " again" : ""
             fail(
-                call.request, call.purpose, .unavailable, "\(why) The request waited for \(time) and was not sent.",
+                call.request, call.purpose, .unavailable, "\(why) The request waited for \(time) and was not sent\(again).",
                 history: call.history, of: downstream)
         }
     }
@@ -207,8 +213,13 @@ extension Aggregator {
         downstream.figures.answered += 1
         // Compared first: this is on the way of every answer.
         guard downstream.breaker.failuresInARow > 0 else { return }
-        if downstream.breaker.state != .closed { report(.notice, "server '\(downstream.key)' answers calls again") }
+        if downstream.breaker.state == .closed { downstream.breaker.succeeded() } else { closeCircuit(of: downstream) }
+    }
+
+    func closeCircuit(of downstream: Downstream) {
+        report(.notice, "server '\(downstream.key)' answers calls again")
         downstream.breaker.succeeded()
+        admitWaiting(at: downstream)
     }
 
     /// Says how each server is. Then everything that failed so far is forgotten, and what waits for its next attempt is tried now.
@@ -218,6 +229,7 @@ extension Aggregator {
         for id in Array(current.values) + Array(replacements.values) {
             guard let downstream = downstreams[id] else { continue }
             downstream.breaker.reset()
+            downstream.leaveAloneUntil = nil
             downstream.life.forgive()
             if case .backingOff = downstream.life.state { restartNow(downstream) }
             admitWaiting(at: downstream)

@@ -63,7 +63,7 @@ extension Aggregator {
             return waitForTurn(message, request, purpose, at: downstream, host: host)
         }
         guard connection.backlog < Limits.serverBacklog else {
-            return refuse(request, purpose, "Server '\(downstream.key)' does not read what it is sent")
+            return refuse(request, purpose, "Server '\(downstream.key)' does not read what it is sent", of: downstream)
         }
         let era = downstream.machine.era ?? .handshake
         if era == .handshake, request.era == .stateless, message.places[.requestState].isPresent {
@@ -94,7 +94,7 @@ extension Aggregator {
             forwarded.isHarmless = mayRepeat(purpose, isRepeatable: isRepeatable, at: downstream)
         }
         guard let id = downstream.machine.forward(forwarded, now: now) else {
-            return refuse(request, purpose, "Server '\(downstream.key)' has too many requests in flight")
+            return refuse(request, purpose, "Server '\(downstream.key)' has too many requests in flight", of: downstream)
         }
         host.waiting[request.id] = .sent(downstream.id, id)
         downstream.figures.sent += 1
@@ -183,7 +183,7 @@ extension Aggregator {
         let history = history ?? host.histories[request.id]
         var (kind, text) = (kind, text)
         // It may have been carried out all the same, before it was to be sent again.
-        if let history, let sent = history.lastSent, kind == .unavailable {
+        if let history, let sent = history.lastSent, kind == .unavailable || kind == .authorizationNeeded {
             kind = .outcomeUnknown
             text += " It was sent before, \(sent.duration(to: now).text) ago, and whether it had effects is not known."
         }
@@ -214,8 +214,10 @@ extension Aggregator {
     }
 
     /// Answers a request that one of our limits keeps back.
-    func refuse(_ request: HostRequest, _ purpose: ForwardedRequest.Purpose, _ why: String) {
-        fail(request, purpose, .unavailable, "\(why). The request was not sent; try again later.")
+    func refuse(_ request: HostRequest, _ purpose: ForwardedRequest.Purpose, _ why: String, of downstream: Downstream? = nil) {
+        let wasSent = hosts[request.connection]?.histories[request.id]?.lastSent != nil
+        let what = wasSent ? "The request was not sent again." : "The request was not sent; try again later."
+        fail(request, purpose, .unavailable, "\(why). \(what)", of: downstream)
     }
 
     func forwardAnswer(_ message: Message, of downstream: Downstream, to forwarded: ForwardedRequest) {
@@ -359,13 +361,12 @@ extension Aggregator {
         // It may have answered in time: we do not read it, because a host does not read us.
         if downstream.connection?.isReading == false { downstream.machine.extendDeadlines(now: now) }
         countPauses(at: downstream)
-        var timedOut = 0
         for (id, expired) in downstream.machine.expire(now: now) {
             cancelTask(of: expired, at: downstream)
             downstream.connection?.send(line: DownstreamProtocol.cancellation(of: id, reason: "timed out"))
             report(.warning, "server '\(downstream.key)': a request timed out")
             downstream.figures.timeouts += 1
-            timedOut += 1
+            countFailure(of: downstream, "it did not answer a call in time", sent: expired.sent)
             let isCapped = expired.latest.map { $0 <= now } ?? false
             let (time, key) =
                 isCapped ? (downstream.config.maxTimeout ?? expired.idleTimeout, "maxTimeout") : (expired.idleTimeout, "timeout")
@@ -377,7 +378,6 @@ extension Aggregator {
                 """,
                 history: expired.history.failed(sent: expired.sent), of: downstream)
         }
-        for _ in 0..<timedOut { countFailure(of: downstream, "it did not answer a call in time") }
         expireWaiting(at: downstream)
         withdrawOrphanedQuestions(of: downstream)
         forgetQuestionsOfEndedTasks(at: downstream)

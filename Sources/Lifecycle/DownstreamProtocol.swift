@@ -193,6 +193,24 @@ package struct DownstreamProtocol: Sendable {
         }
     }
 
+    /// Whether a request of ours that is in flight is to show that the server is well.
+    package func isCheck(_ id: Int) -> Bool {
+        if case .check = requests[id] { true } else { false }
+    }
+
+    /// The server was heard about this request, which says enough of it.
+    package mutating func checkAnswered(_ id: Int) -> Action {
+        _ = requests.remove(id)
+        return .checked(isHealthy: true)
+    }
+
+    /// The request is sent now: it had to wait for that, or is sent once more.
+    package mutating func sent(_ id: Int, now: Instant) {
+        guard case .forwarded(var request, let deadline) = requests[id] else { return }
+        request.sent = now
+        requests[id] = .forwarded(request, deadline: deadline)
+    }
+
     /// The request that is in flight under this id.
     package func forwarded(_ id: Int) -> ForwardedRequest? {
         if case .forwarded(let request, _) = requests[id] { request } else { nil }
@@ -419,16 +437,21 @@ package struct DownstreamProtocol: Sendable {
 
     // MARK: Ends
 
-    /// A person was asked something for so long on account of this request: that is not the server's time.
+    /// A person was asked something in this time on account of this request: that is not the server's time.
     /// - Parameters:
     ///   - id: our id of it.
     ///   - isCertain: else it may have been an earlier one that can lead to questions: they share what is not known.
-    package mutating func paused(_ id: Int, isCertain: Bool, for time: Duration, now: Instant) {
+    package mutating func paused(_ id: Int, isCertain: Bool, from start: Instant, to end: Instant) {
         // Later ids are greater.
         for (other, waiting) in Array(requests.entries) where other == id || !isCertain && other < id {
-            guard case .forwarded(var request, _) = waiting, request.purpose.mayAsk else { continue }
-            request.latest = request.latest?.advanced(by: time)
-            requests[other] = .forwarded(request, deadline: request.deadline(from: now))
+            guard case .forwarded(var request, let deadline) = waiting, request.purpose.mayAsk else { continue }
+            // Several questions at once are no more time than one.
+            let start = max(start, request.pausedUntil ?? start)
+            guard start < end else { continue }
+            request.pausedUntil = end
+            request.latest = request.latest?.advanced(by: start.duration(to: end))
+            // It may have been heard of since.
+            requests[other] = .forwarded(request, deadline: max(deadline, request.deadline(from: end)))
         }
     }
 

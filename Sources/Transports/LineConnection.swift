@@ -142,16 +142,16 @@ private final class LineHandler<Delegate: ConnectionDelegate>: ChannelInboundHan
     }
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
-        let bytes = unwrapInboundIn(data)
-        framing.append(bytes)
+        framing.append(unwrapInboundIn(data))
         var count = 0
         while let line = framing.next() {
             delegate.received(line)
             count += 1
         }
-        if count == 0, bytes.readableBytes >= readSize {
+        if framing.unterminated >= LineConnection.shortRead {
             read(LineConnection.longRead, context)
-        } else if count > LineConnection.linesPerTurn {
+        } else if count == 0 || count > LineConnection.linesPerTurn {
+            // Nothing but line ends is a flood too.
             read(LineConnection.shortRead, context)
         }
     }
