@@ -35,6 +35,8 @@ CHILDREN = {"old": ["--revision", "2025-03-26"], "new": ["--era", "stateless"], 
 SITES = {"site": {}, "stateless": {"eras": ("stateless",)}}
 # Times are short, so that what hangs is over soon; servers that failed are tried again soon, too.
 LIMITS = {"timeout": "2s", "maxTimeout": "8s", "circuitBreaker": {"failures": 5, "reset": "2s"}, "retry": {"delay": "100ms"}}
+# Hosts do not come back for each call of which they were asked something.
+SETTINGS = {"inputWait": "2s"}
 FLOODS = [
     "deaf", "notifications", "logs", "changes", "unknown_ids", "duplicates", "answers_to_cancelled", "drips", "stderr", "huge", "garbage",
 ]  # fmt: skip
@@ -218,7 +220,7 @@ class Mixture:
             entries[chance.choice(list(SITES))]["headers"] = {"X-Changed": str(chance.randrange(5))}
         if chance.random() < 0.1:
             del entries[chance.choice(list(entries))]
-        whole = config_text(entries)
+        whole = config_text(entries, **SETTINGS)
         chance.choice(WAYS)(self.path, whole if chance.random() < 0.85 else whole[: chance.randrange(len(whole) - 3)])
 
     async def every(self, seconds: float, until: float, act: Any) -> None:
@@ -237,7 +239,7 @@ class Mixture:
         loop = asyncio.get_running_loop()
         # A refused port is open again by then.
         await asyncio.sleep(2)
-        WAYS[1](self.path, config_text(self.base()))
+        WAYS[1](self.path, config_text(self.base(), **SETTINGS))
         await asyncio.gather(*(actor.rest() for actor in self.actors))
         for actor in self.actors:
             actor.look(loop.time() - begun)
@@ -250,7 +252,7 @@ class Mixture:
 
     async def run(self, seconds: float, warm_up: float | None, rest_every: float) -> list[Figure]:
         loop = asyncio.get_running_loop()
-        self.path.write_text(config_text(self.base()))
+        self.path.write_text(config_text(self.base(), **SETTINGS))
         self.actors = [Actor(self, era) for era in (NEWEST_HANDSHAKE, STATELESS)]
         for actor in self.actors:
             await actor.host.begin()
