@@ -36,8 +36,8 @@ META = (
     '{"elicitation":{"form":{},"url":{}},"roots":{},"sampling":{}}'
 )
 ABLE = '{"elicitation":{"form":{},"url":{}},"roots":{"listChanged":true},"sampling":{}}'
-# Most calls are meant to fail: no circuit may open.
-FORBEARING = {"timeout": "1s", "circuitBreaker": {"failures": 1000, "reset": "1s"}}
+# Most calls are meant to fail or to hang: no circuit may open, and none may wait for another.
+FORBEARING = {"timeout": "1s", "maxConcurrentCalls": 4096, "circuitBreaker": {"failures": 1000, "reset": "1s"}}
 ID = re.compile(rb'"id"\s*:\s*("(?:[^"\\]|\\.)*"|-?[0-9]+)')
 
 
