@@ -51,6 +51,7 @@ class HTTPServer:
         self._tasks: set[asyncio.Task[Any]] = set()
         self._made = 0
         self._acceptor: asyncio.Server | None = None
+        self._place: socket.socket | None = None  # of it, while nobody listens
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._thread.start()
@@ -80,12 +81,23 @@ class HTTPServer:
             raw.bind(("127.0.0.1", self.port))
             self.port = raw.getsockname()[1]
             self._acceptor = await self._loop.create_server(self._connection, sock=raw, backlog=256)
+            if self._place is not None:
+                self._place.close()
+                self._place = None
 
         self.wait_on_loop(begin())
 
     def stop_listening(self) -> None:
         """Connections are refused. Those that there are go on."""
-        self.on_loop(lambda: self._acceptor.close())
+
+        def act() -> None:
+            self._acceptor.close()
+            # Or some connection that leads elsewhere might get the port meanwhile.
+            self._place = socket.socket()
+            self._place.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            self._place.bind(("127.0.0.1", self.port))
+
+        self.on_loop(act)
 
     def drop_connections(self) -> None:
         """All at once, as if the process were killed."""
@@ -102,6 +114,8 @@ class HTTPServer:
     def close(self) -> None:
         def act() -> None:
             self._acceptor.close()
+            if self._place is not None:
+                self._place.close()
             for connection in list(self.connections.values()):
                 connection.transport.abort()
             for task in self._tasks:
