@@ -176,19 +176,25 @@ static int take(run *state) {
     return take_lines(state, now);
 }
 
+static int has_room(const run *state) {
+    return state->started < state->job->calls && state->started - state->answered < state->job->window;
+}
+
 /// All in flight fits into the pipes: writes and reads that wait, and nothing else.
 static int load_small(run *state) {
     const bench_job *job = state->job;
     while (state->answered < job->calls) {
-        size_t length = 0;
-        int from = state->started;
-        while (state->started < job->calls && state->started - state->answered < job->window) {
-            length += compose(state, state->loader->to_send + length);
-            state->started += 1;
+        while (has_room(state)) {
+            int from = state->started;
+            size_t length = 0;
+            do {
+                length += compose(state, state->loader->to_send + length);
+                state->started += 1;
+            } while (job->is_batching && has_room(state));
+            uint64_t now = bench_now();
+            for (int each = from; each < state->started; each++) state->loader->sent[each] = now;
+            if (bench_write_all(job->into, state->loader->to_send, length) != 0) return fail(state, "the input was closed", "", 0);
         }
-        uint64_t now = bench_now();
-        for (int each = from; each < state->started; each++) state->loader->sent[each] = now;
-        if (length > 0 && bench_write_all(job->into, state->loader->to_send, length) != 0) return fail(state, "the input was closed", "", 0);
         if (!take(state)) return 0;
     }
     return 1;
@@ -199,7 +205,7 @@ static int give(run *state, size_t *left) {
     const bench_job *job = state->job;
     for (;;) {
         if (*left == 0) {
-            if (state->started == job->calls || state->started - state->answered == job->window) return 1;
+            if (!has_room(state)) return 1;
             stamp(state, state->loader->to_send);
             *left = job->length;
             state->loader->sent[state->started++] = bench_now();

@@ -13,6 +13,8 @@ final class Call {
     let filler: Filler
     /// The tools that are called in turn; their names end with their number.
     let tools: Int
+    /// Host and server gather what they have to say in one write, instead of one for each message.
+    let isBatching: Bool
     private let line: [UInt8]
     private let idAt: Int
     private let nameAt: Int
@@ -30,9 +32,9 @@ final class Call {
     /// - Parameter prefix: what stands before the name of the tool.
     init(
         prefix: String = "a__", argument: Int = smallPayload, result: Int = smallPayload, filler: Filler = .plain, tools: Int = 1,
-        isStateless: Bool = false
+        isBatching: Bool = false, isStateless: Bool = false
     ) {
-        (self.argument, self.result, self.filler, self.tools) = (argument, result, filler, tools)
+        (self.argument, self.result, self.filler, self.tools, self.isBatching) = (argument, result, filler, tools, isBatching)
         let start = #"{"jsonrpc":"2.0","id":"#
         let name = #","method":"tools/call","params":{"# + (isStateless ? Self.envelope : "") + #""name":"\#(prefix)tool"#
         var line = Array("\(start)\(Self.firstID)\(name)".utf8)
@@ -62,7 +64,7 @@ final class Call {
                 var job = bench_job()
                 (job.line, job.length, job.id_at, job.name_at) = (line.baseAddress, line.count, idAt, nameAt)
                 (job.before, job.between, job.after) = (UnsafePointer(before), UnsafePointer(between), UnsafePointer(after))
-                (job.payload, job.filler, job.tools) = (result, filler.c, Int32(tools))
+                (job.payload, job.filler, job.tools, job.is_batching) = (result, filler.c, Int32(tools), isBatching ? 1 : 0)
                 return try body(&job)
             }
         }

@@ -4,16 +4,11 @@ extension Workbench {
     /// One call after the other, with short messages.
     func latency() throws {
         let call = Call()
-        var layouts: [(String, String, Layout)] = [("latency", "all on CPU \(cpu)", .together(cpu))]
-        if bench_cpus() > 1 {
-            let other = cpu == 0 ? 1 : cpu - 1
-            layouts.append(("latency-apart", "host and server on CPU \(cpu), the rest on CPU \(other)", .apart(ends: cpu, between: other)))
-        }
-        for (name, place, layout) in layouts {
+        for (suffix, place, layout) in layouts {
             report.begin("Latency: one call after the other, \(call.argument) bytes each way, \(place)")
             let ways = try ways(for: call, layout)
             let blocks = try blocks(ways, call, window: 1, rounds: calls / Self.block)
-            addLatency(name, ways, blocks)
+            addLatency("latency\(suffix)", ways, blocks)
             if blocks[0].map(\.p50).median >= blocks[1].map(\.p50).median {
                 report.doubt("the server alone is not faster than behind the relay")
             }
@@ -23,17 +18,23 @@ extension Workbench {
 
     /// Several calls in flight, and what they cost.
     func throughput() throws {
-        let call = Call()
-        report.begin("Throughput: calls in flight, \(call.argument) bytes each way, all on CPU \(cpu)")
-        let ways = try ways(for: call, .together(cpu))
-        for window in [1, 16, 128] {
-            let blocks = try blocks(ways, call, window: window, rounds: max(5, calls / (5 * Self.block)), block: 5 * Self.block)
-            add("throughput.\(window)", "calls/s", ways, blocks, \.callsPerSecond)
-            if bench_cpu_ns(getpid()) > 0 {
-                add("cpu.\(window)", "ms CPU per 1000 calls", Array(ways.dropFirst()), Array(blocks.dropFirst()), \.cpuMicroseconds)
+        for isBatching in [false, true] {
+            let call = Call(isBatching: isBatching), kind = isBatching ? "-batched" : ""
+            for (suffix, place, layout) in layouts {
+                let writes = isBatching ? "as few writes as can be" : "a write for each message"
+                report.begin("Throughput: calls in flight, \(call.argument) bytes each way, \(writes), \(place)")
+                let ways = try ways(for: call, layout)
+                for window in isBatching ? [128] : [1, 16, 128] {
+                    let blocks = try blocks(ways, call, window: window, rounds: max(5, calls / (5 * Self.block)), block: 5 * Self.block)
+                    add("throughput\(kind)\(suffix).\(window)", "calls/s", ways, blocks, \.callsPerSecond)
+                    if bench_cpu_ns(getpid()) > 0 {
+                        let (ways, blocks) = (Array(ways.dropFirst()), Array(blocks.dropFirst()))
+                        add("cpu\(kind)\(suffix).\(window)", "ms CPU per 1000 calls", ways, blocks, \.cpuMicroseconds)
+                    }
+                }
+                end(ways)
             }
         }
-        end(ways)
     }
 
     /// Long messages in one direction, and the memory they take.

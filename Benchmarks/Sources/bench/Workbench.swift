@@ -42,6 +42,14 @@ final class Workbench {
         if !isPinning { report.doubt("processes cannot be pinned to a CPU on this system") }
     }
 
+    /// On one CPU, and on two if there are two: with a word for the name of a figure, and one for people.
+    var layouts: [(suffix: String, place: String, layout: Layout)] {
+        let together = [("", "all on CPU \(cpu)", Layout.together(cpu))]
+        guard bench_cpus() > 1 else { return together }
+        let other = cpu == 0 ? 1 : cpu - 1
+        return together + [("-apart", "host and server on CPU \(cpu), the rest on CPU \(other)", .apart(ends: cpu, between: other))]
+    }
+
     // MARK: Commands
 
     func program(_ name: String) -> String { "\(directory)/\(name)" }
@@ -53,7 +61,7 @@ final class Workbench {
     }
 
     func echoServer(for call: Call, cpu: Int = -1) -> [String] {
-        echoServer(tools: call.tools, payload: call.result, filler: call.filler, cpu: cpu)
+        echoServer(tools: call.tools, payload: call.result, filler: call.filler, cpu: cpu) + (call.isBatching ? ["--batching", "1"] : [])
     }
 
     var fakeServer: [String] { [programs.fakeServer] }

@@ -1,5 +1,5 @@
-// An MCP server on stdin and stdout, of revision 2025-11-25, that costs as little as a server can: each call is answered at once, and all
-// answers to what one read brought leave with one write.
+// An MCP server on stdin and stdout, of revision 2025-11-25, that costs as little as a server can: each call is answered at once. Each answer
+// has a write of its own, as those of common servers have, or leaves with all others to what one read brought.
 #include "server.h"
 
 #include <errno.h>
@@ -19,7 +19,7 @@ enum {
 static char *payload, *argument, output[OUTPUT];
 static size_t payload_length, argument_room, waiting;
 static bench_filler filler;
-static int compared;
+static int compared, is_batching;
 
 static void leave(const char *why) {
     fprintf(stderr, "echo-server: %s\n", why);
@@ -104,6 +104,7 @@ static void serve(const char *tools) {
         size_t begin = 0;
         for (char *end; (end = memchr(input + looked, '\n', have - looked)) != NULL; begin = looked) {
             answer(input + begin, (size_t)(end - input) - begin, tools);
+            if (!is_batching) flush();
             looked = (size_t)(end - input) + 1;
         }
         memmove(input, input + begin, have - begin);
@@ -121,10 +122,11 @@ int main(int count, char **arguments) {
         else if (strcmp(name, "--payload") == 0) payload_length = strtoul(value, NULL, 10);
         else if (strcmp(name, "--filler") == 0) filler = (bench_filler)atoi(value);
         else if (strcmp(name, "--delay") == 0) usleep((useconds_t)atoi(value) * 1000);
+        else if (strcmp(name, "--batching") == 0) is_batching = atoi(value);
         else if (strcmp(name, "--cpu") == 0) bench_pin(0, atoi(value));
         else count = 0;
     }
-    if (count % 2 == 0) leave("usage: echo-server [--tools N] [--payload BYTES] [--filler KIND] [--delay MS] [--cpu N]");
+    if (count % 2 == 0) leave("usage: echo-server [--tools N] [--payload BYTES] [--filler KIND] [--delay MS] [--batching 0|1] [--cpu N]");
     char *list = server_tools(tools, "");
     payload = malloc(payload_length + 1);
     if (list == NULL || payload == NULL) leave("there is no memory");

@@ -85,6 +85,8 @@ typedef struct {
     /// Calls in flight, and calls in all. Ids count up from `first`.
     int window, calls;
     uint64_t first;
+    /// All calls that may be sent at a time leave with one write; otherwise each has a write of its own, as a host's have.
+    int is_batching;
     /// Over HTTP: the request up to the value of Content-Length. The window is 1 then.
     const char *head;
     /// Room for one time of each call, in nanoseconds, in the order of the answers.
