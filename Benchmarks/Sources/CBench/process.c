@@ -134,15 +134,6 @@ static int add_run_time(int thread, void *context) {
     return 1;
 }
 
-static int add_wakeups(int thread, void *context) {
-    sum *all = context;
-    char path[PATH], text[TEXT];
-    snprintf(path, sizeof path, "/proc/%d/task/%d/status", all->pid, thread);
-    char *line = read_text(path, text) ? strstr(text, "\nvoluntary_ctxt_switches:") : NULL;
-    if (line != NULL) all->sum += strtoll(line + 25, NULL, 10);
-    return 1;
-}
-
 static int64_t sum_of_threads(int pid, int (*add)(int, void *)) {
     char directory[PATH];
     sum all = {.pid = pid};
@@ -151,7 +142,27 @@ static int64_t sum_of_threads(int pid, int (*add)(int, void *)) {
 }
 
 int64_t bench_cpu_ns(int pid) { return sum_of_threads(pid, add_run_time); }
-int64_t bench_wakeups(int pid) { return sum_of_threads(pid, add_wakeups); }
+
+typedef struct {
+    int pid, count, limit;
+    bench_wakeups *found;
+} sleepers;
+
+static int add_wakeups(int thread, void *context) {
+    sleepers *all = context;
+    char path[PATH], text[TEXT];
+    snprintf(path, sizeof path, "/proc/%d/task/%d/status", all->pid, thread);
+    char *line = read_text(path, text) ? strstr(text, "\nvoluntary_ctxt_switches:") : NULL;
+    if (line != NULL) all->found[all->count++] = (bench_wakeups){.thread = thread, .count = strtoll(line + 25, NULL, 10)};
+    return all->count < all->limit;
+}
+
+int bench_count_wakeups(int pid, bench_wakeups *found, int limit) {
+    char directory[PATH];
+    sleepers all = {.pid = pid, .limit = limit, .found = found};
+    snprintf(directory, sizeof directory, "/proc/%d/task", pid);
+    return each_number(directory, add_wakeups, &all) == 0 ? all.count : -1;
+}
 
 int64_t bench_memory_kb(int pid, const char *what) {
     char path[PATH], text[TEXT];

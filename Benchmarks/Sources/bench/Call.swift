@@ -58,6 +58,18 @@ final class Call {
     /// Of both directions, in MB.
     var megabytes: Double { Double(argument + result) / 1e6 }
 
+    var text: String { String(decoding: line, as: UTF8.self) }
+
+    /// How the answer to ``text`` ended: a stateless host is also told who answers.
+    func ending(of answer: [UInt8]) throws -> String {
+        let ending = answer.dropFirst(strlen(before) + Int(BENCH_ID_DIGITS) + strlen(between) + result)
+        let text = String(decoding: ending, as: UTF8.self)
+        guard text.hasPrefix("\"}]"), text.contains("\"bench/received\":\(argument)") else {
+            throw BenchProblem(message: "the answer to a call is wrong: \(String(decoding: answer, as: UTF8.self))")
+        }
+        return text
+    }
+
     func withJob<Result>(_ body: (inout bench_job) throws -> Result) rethrows -> Result {
         try line.withUnsafeBufferPointer { line in
             try line.withMemoryRebound(to: CChar.self) { line in

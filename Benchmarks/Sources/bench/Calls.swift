@@ -54,7 +54,8 @@ extension Workbench {
                 let blocks = try blocks(ways, call, window: 1, rounds: 10, block: 20 / megabytes, warmUp: 3)
                 add(name, "MB/s", ways, blocks) { $0.callsPerSecond * call.megabytes }
                 let peak = bench_memory_kb(mcpagg, "VmHWM:")
-                if hasPeak, resident > 0, peak > 0 {
+                // Of a short message it would be the program that is measured.
+                if hasPeak, resident > 0, peak > 0, megabytes >= 10 {
                     let before = Double(resident) * 1024 / 1e6, most = Double(peak) * 1024 / 1e6
                     let values = [("before", [before]), ("peak", [most]), ("messages", [most / Double(megabytes)])]
                     report.add(Figure("\(name).memory", "(MB, MB, peak by message)", values))
@@ -66,26 +67,40 @@ extension Workbench {
 
     /// A server over HTTP, in both eras, with both kinds of answers.
     func http() throws {
-        for (era, isStateless) in [("handshake", false), ("stateless", true)] {
-            for kind in ["json", "sse"] {
-                report.begin("HTTP: \(era), \(kind), one call after the other, \(Call.smallPayload) bytes each way, all on CPU \(cpu)")
-                pin(cpu)
-                let call = Call(prefix: "", isStateless: isStateless)
-                let server = try child("http-server", [program("http-server"), kind, "\(call.result)"])
-                let loader = try Loader(longestLine: 65_536, calls: 1)
-                let port = Int(String(decoding: try loader.ask(server, "", beginning: ""), as: UTF8.self)) ?? 0
-                let head = Self.head(port: port, isStateless: isStateless)
-                let mcpagg = try mcpagg([("a", "{\"url\":\"http://127.0.0.1:\(port)/mcp\",\"prefix\":\"\"}")])
-                try Host.begin(mcpagg, loader: loader, tools: 1, isStateless: isStateless)
-                let relay = try child("http-relay", [program("http-relay"), "\(port)", head])
-                let ways = [try Way("direct", port: port, head: head), Way("relay", relay), Way("mcpagg", mcpagg)]
-                let blocks = try blocks(ways, call, window: 1, rounds: max(5, calls / (2 * Self.block)), warmUp: Self.warmUp / 4)
-                addLatency("http.\(era).\(kind)", ways, blocks, to: "direct")
-                add("http.\(era).\(kind).relayed", "µs", ways, blocks, to: "relay", \.p50)
-                end(ways)
-                server.end()
+        var layouts: [(suffix: String, place: String, layout: Layout)] = [("", "all on CPU \(cpu)", .together(cpu))]
+        if bench_cpus() > 1 {
+            let other = cpu == 0 ? 1 : cpu - 1
+            // A server that is called over HTTP is seldom on the host's own CPU.
+            layouts.append(("-far", "the server on CPU \(other), the rest on CPU \(cpu)", .apart(ends: cpu, between: other)))
+        }
+        for (suffix, place, layout) in layouts {
+            for (era, isStateless) in [("handshake", false), ("stateless", true)] {
+                for kind in ["json", "sse"] {
+                    report.begin("HTTP: \(era), \(kind), one call after the other, \(Call.smallPayload) bytes each way, \(place)")
+                    try http("http\(suffix).\(era).\(kind)", kind, isStateless: isStateless, server: layout.between, others: layout.ends)
+                }
             }
         }
+    }
+
+    private func http(_ name: String, _ kind: String, isStateless: Bool, server serverCPU: Int, others: Int) throws {
+        let call = Call(prefix: "", isStateless: isStateless)
+        pin(serverCPU)
+        let server = try child("http-server", [program("http-server"), kind, "\(call.result)"])
+        pin(others)
+        let loader = try Loader(longestLine: 65_536, calls: 1)
+        let port = Int(String(decoding: try loader.ask(server, "", beginning: ""), as: UTF8.self)) ?? 0
+        let head = Self.head(port: port, isStateless: isStateless)
+        let mcpagg = try mcpagg([("a", "{\"url\":\"http://127.0.0.1:\(port)/mcp\",\"prefix\":\"\"}")])
+        try Host.begin(mcpagg, loader: loader, tools: 1, isStateless: isStateless)
+        let ending = try call.ending(of: loader.ask(mcpagg, call.text, beginning: Host.answer(to: Int(Call.firstID))))
+        let relay = try child("http-relay", [program("http-relay"), "\(port)", head])
+        let ways = [try Way("direct", port: port, head: head), Way("relay", relay), Way("mcpagg", mcpagg, ending: ending)]
+        let blocks = try blocks(ways, call, window: 1, rounds: max(5, calls / (2 * Self.block)), warmUp: Self.warmUp / 4)
+        addLatency(name, ways, blocks, to: "direct")
+        add("\(name).p50-to-relay", "µs", Array(ways.dropFirst()), Array(blocks.dropFirst()), to: "relay", \.p50)
+        end(ways)
+        server.end()
     }
 
     /// A request up to the value of Content-Length.

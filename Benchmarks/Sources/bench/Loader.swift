@@ -41,14 +41,10 @@ final class Loader {
         var outcome = bench_outcome()
         let before = way.child.map { bench_cpu_ns($0.pid) } ?? -1
         let isRight = call.withJob { job in
-            (job.into, job.out) = (way.into, way.out)
             (job.window, job.calls, job.first) = (Int32(window), Int32(calls), nextID)
             job.times_ns = times.baseAddress
             job.is_compared = isCompared ? 1 : 0
-            return way.withHead { head in
-                job.head = head
-                return bench_load(loader, &job, &outcome) != 0
-            }
+            return way.prepare(&job) { bench_load(loader, &$0, &outcome) != 0 }
         }
         let after = way.child.map { bench_cpu_ns($0.pid) } ?? -1
         nextID += UInt64(calls)

@@ -8,19 +8,20 @@ extension Workbench {
         let mcpagg = try mcpagg(Self.entries(servers, echoServer(tools: 20, payload: Call.smallPayload)))
         let loader = try Loader(longestLine: 1 << 20, calls: 1)
         try Host.begin(mcpagg, loader: loader, tools: servers * 20)
-        guard bench_wakeups(mcpagg.pid) >= 0 else { return report.show("  this system does not tell") }
-        // What follows a start is no silence.
-        usleep(2_000_000)
+        guard !Self.wakeups(mcpagg.pid).isEmpty else { return report.show("  this system does not tell") }
+        // What follows a start is no silence: threads that have nothing more to do stay for some seconds.
+        usleep(10_000_000)
         var below = [Int32](repeating: 0, count: 1024)
         below.removeLast(below.count - Int(bench_descendants(mcpagg.pid, &below, Int32(below.count))))
         // Guard and keepers are of mcpagg's own program.
         let own = below.filter { readLink("/proc/\($0)/exe") == readLink("/proc/\(mcpagg.pid)/exe") }
-        func wakeups(_ pids: [Int32]) -> Double { Double(pids.map(bench_wakeups).reduce(0, +)) }
         func share(_ pids: [Int32]) -> Double { Double(pids.map { bench_memory_kb($0, "Pss:") }.reduce(0, +)) * 1024 / 1e6 }
-        let before = (wakeups([mcpagg.pid]), wakeups(own))
+        let before = ([mcpagg.pid] + own).map(Self.wakeups)
         usleep(UInt32(seconds * 1e6))
-        let woken = (wakeups([mcpagg.pid]) - before.0, wakeups(own) - before.1)
-        report.add(Figure("idle.wakeups", "per second", [("mcpagg", [woken.0 / seconds]), ("guard and keepers", [woken.1 / seconds])]))
+        let after = ([mcpagg.pid] + own).map(Self.wakeups)
+        let woken = zip(before, after).map { Double(Self.woken($0, $1)) / seconds }
+        let ofMcpagg = woken[0], ofOthers = woken.dropFirst().reduce(0, +)
+        report.add(Figure("idle.wakeups", "per second", [("mcpagg", [ofMcpagg]), ("guard and keepers", [ofOthers])]))
         func resident() -> Double { Double(bench_memory_kb(mcpagg.pid, "VmRSS:")) * 1024 / 1e6 }
         report.add(Figure("idle.resident", "MB", [("mcpagg", [resident()])]))
         report.add(
@@ -30,6 +31,19 @@ extension Workbench {
         _ = try load.load(Way("mcpagg", mcpagg), call, calls: calls)
         report.add(Figure("idle.resident.after-load", "MB", [("mcpagg", [resident()])]))
         mcpagg.end()
+    }
+
+    /// By thread, how often it has gone to sleep.
+    private static func wakeups(_ pid: Int32) -> [Int32: Int64] {
+        var found = [bench_wakeups](repeating: bench_wakeups(), count: 256)
+        let count = max(0, bench_count_wakeups(pid, &found, Int32(found.count)))
+        return Dictionary(uniqueKeysWithValues: found.prefix(Int(count)).map { ($0.thread, $0.count) })
+    }
+
+    /// A thread that has gone woke up to go.
+    private static func woken(_ before: [Int32: Int64], _ after: [Int32: Int64]) -> Int64 {
+        let grown = after.map { $0.value - before[$0.key, default: 0] }.reduce(0, +)
+        return grown + Int64(before.keys.filter { after[$0] == nil }.count)
     }
 
     /// Whether a call, or a list, costs more when there is more to choose from.
@@ -54,8 +68,9 @@ extension Workbench {
             calls.append(Call(prefix: "\(Self.key(catalog.servers - 1))__", tools: catalog.tools))
         }
         let all = Array(ways.indices), rounds = max(5, self.calls / (2 * Self.block))
-        func add(_ figure: String, _ unit: String, _ samples: [[Double]]) {
-            report.add(Figure("catalog.\(name).\(figure)", unit, zip(ways, samples).map { ($0.name, $1) }, of: most, to: least))
+        func add(_ figure: String, _ unit: String, _ samples: [[Double]], isCompared: Bool = true) {
+            let samples = zip(ways, samples).map { ($0.name, $1) }
+            report.add(Figure("catalog.\(name).\(figure)", unit, samples, of: most, to: isCompared ? least : nil))
         }
         for (window, figure) in [(1, "p50"), (128, "cpu")] {
             let load = try Loader(longestLine: 4096, window: window, calls: Self.warmUp)
@@ -77,10 +92,11 @@ extension Workbench {
             guard Host.tools(in: list) == tools else { throw child.failed("it does not list \(tools) tools") }
             return Double(loader.answered - begun) / 1e6
         }
-        add("list", "ms", lists)
-        add(
-            "list-per-tool", "µs",
-            zip(catalogs, lists).map { catalog, times in times.map { $0 * 1000 / Double(catalog.servers * catalog.tools) } })
+        add("list", "ms", lists, isCompared: false)
+        let perTool = zip(catalogs, lists).map { catalog, times in
+            times.map { $0 * 1000 / Double(catalog.servers * catalog.tools) }
+        }
+        add("list-per-tool", "µs", perTool, isCompared: false)
         end(ways)
     }
 }

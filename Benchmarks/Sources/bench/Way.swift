@@ -7,20 +7,29 @@ final class Way {
     let into: Int32
     let out: Int32
     private let head: String?
+    /// How answers end that come this way, if not as the server wrote them.
+    private let ending: String?
 
-    init(_ name: String, _ child: Child) { (self.name, self.child, into, out, head) = (name, child, child.into, child.out, nil) }
+    init(_ name: String, _ child: Child, ending: String? = nil) {
+        (self.name, self.child, into, out, head, self.ending) = (name, child, child.into, child.out, nil, ending)
+    }
 
     /// A kept-alive connection over HTTP.
     /// - Parameter head: of each request, up to the value of Content-Length.
     init(_ name: String, port: Int, head: String) throws {
         let socket = bench_connect(Int32(port))
         guard socket >= 0 else { throw BenchProblem(message: "nobody answers on port \(port)") }
-        (self.name, child, into, out, self.head) = (name, nil, socket, socket, head)
+        (self.name, child, into, out, self.head, ending) = (name, nil, socket, socket, head, nil)
     }
 
-    func withHead<Result>(_ body: (UnsafePointer<CChar>?) throws -> Result) rethrows -> Result {
-        guard let head else { return try body(nil) }
-        return try head.withCString { try body($0) }
+    /// Fills in what depends on the way.
+    func prepare<Result>(_ job: inout bench_job, _ body: (inout bench_job) throws -> Result) rethrows -> Result {
+        (job.into, job.out) = (into, out)
+        let texts = [head, ending].map { $0.flatMap { strdup($0) } }
+        defer { for text in texts { free(text) } }
+        job.head = UnsafePointer(texts[0])
+        if let ending = texts[1] { job.after = UnsafePointer(ending) }
+        return try body(&job)
     }
 
     func end() {

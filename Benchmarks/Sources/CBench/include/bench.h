@@ -45,11 +45,18 @@ int bench_cpus(void);
 
 /// What /proc says, of all threads of a process; -1 where there is none.
 int64_t bench_cpu_ns(int pid);
-int64_t bench_wakeups(int pid);
 /// A line of its status, such as "VmRSS:", in kB.
 int64_t bench_memory_kb(int pid, const char *what);
 /// From now on "VmHWM:" is the peak from now on.
 int bench_forget_peak(int pid);
+
+typedef struct {
+    int thread;
+    int64_t count;
+} bench_wakeups;
+/// How often each thread of a process went to sleep of its own will, at most `limit`. -1 where the system does not tell.
+int bench_count_wakeups(int pid, bench_wakeups *found, int limit);
+
 /// The processes below one, itself not counted, at most `limit`.
 int bench_descendants(int pid, int *found, int limit);
 
