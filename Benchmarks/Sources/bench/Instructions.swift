@@ -5,18 +5,18 @@ import CBench
 struct Instructions: ParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Instructions of a call, counted by valgrind.",
-        discussion: "Each case is run with n and with 2n calls; the difference is what n calls cost.")
+        discussion: "Valgrind's count is set to zero after a warm-up, and read after so many calls.")
 
     @OptionGroup var programs: ProgramOptions
 
-    @Option(help: ArgumentHelp("Calls of the shorter run.", valueName: "n"))
-    var calls = 1000
+    @Option(help: ArgumentHelp("Calls that are counted in each case.", valueName: "n"))
+    var calls = 500
 
     @Option(help: ArgumentHelp("Keep valgrind's files here, for callgrind_annotate.", valueName: "directory"))
     var keep: String?
 
     /// Of those that take long, fewer calls are enough.
-    private static let bytesOfRun = 40_000_000
+    private static let bytesOfRun = 10_000_000
 
     func validate() throws {
         if calls < 10 || calls > 1_000_000 { throw ValidationError("--calls must be from 10 to 1000000") }
@@ -31,16 +31,14 @@ struct Instructions: ParsableCommand {
         let one = try counter.perCall("short", Call(), window: 1, calls: calls)
         let many = try counter.perCall("short.128", Call(), window: 128, calls: calls)
         report.add(Figure("instructions.call", "per call, 200 bytes each way", [("window 1", [one]), ("window 128", [many])]))
-        for filler in Call.Filler.allCases {
-            for size in [4096, 65_536, 1_000_000] {
-                let count = min(calls, max(10, Self.bytesOfRun / size))
-                let argument = try counter.perCall(
-                    "argument.\(size).\(filler)", Call(argument: size, filler: filler), window: 1, calls: count)
-                let result = try counter.perCall("result.\(size).\(filler)", Call(result: size, filler: filler), window: 1, calls: count)
-                let bytes = Double(size - Call.smallPayload)
-                let values = [("argument", [(argument - one) / bytes]), ("result", [(result - one) / bytes])]
-                report.add(Figure("instructions.byte.\(size).\(filler)", "per byte", values))
-            }
+        let lengths = Call.Filler.allCases.flatMap { filler in [4096, 65_536].map { ($0, filler) } } + [(1_000_000, .plain)]
+        for (size, filler) in lengths {
+            let count = min(calls, max(10, Self.bytesOfRun / size))
+            let argument = try counter.perCall("argument.\(size).\(filler)", Call(argument: size, filler: filler), window: 1, calls: count)
+            let result = try counter.perCall("result.\(size).\(filler)", Call(result: size, filler: filler), window: 1, calls: count)
+            let bytes = Double(size - Call.smallPayload)
+            let values = [("argument", [(argument - one) / bytes]), ("result", [(result - one) / bytes])]
+            report.add(Figure("instructions.byte.\(size).\(filler)", "per byte", values))
         }
         let few = try counter.perCall("tools.10", Call(tools: 10), window: 1, calls: calls)
         let tools = try counter.perCall("tools.10000", Call(tools: 10_000), window: 1, calls: calls)
@@ -55,17 +53,13 @@ struct InstructionCounter {
     private let directory: String
     private let executable: String
     private let valgrind: String
+    private let vgdb: String
 
     init(bench: Workbench, mcpagg: String, keep: String?) throws {
         self.bench = bench
-        guard let valgrind = Self.find("valgrind") else {
-            throw BenchProblem(
-                message: "there is no valgrind in PATH", hint: "install it (package valgrind); only instruction counts need it")
-        }
-        guard let strip = Self.find("strip") else {
-            throw BenchProblem(message: "there is no strip in PATH", hint: "install it (package binutils)")
-        }
-        self.valgrind = valgrind
+        valgrind = try Self.find("valgrind", package: "valgrind")
+        vgdb = try Self.find("vgdb", package: "valgrind")
+        let strip = try Self.find("strip", package: "binutils")
         if let keep, mkdir(keep, 0o755) != 0, errno != EEXIST { throw BenchProblem(message: "\(keep) cannot be made") }
         directory = try keep ?? bench.scratch.directory("valgrind")
         // Valgrind gives up at debug information it does not know; names of functions are left.
@@ -76,32 +70,37 @@ struct InstructionCounter {
     }
 
     func perCall(_ name: String, _ call: Call, window: Int, calls: Int) throws -> Double {
-        let once = try total("\(name).1", call, window: window, calls: calls)
-        let twice = try total("\(name).2", call, window: window, calls: 2 * calls)
-        return Double(twice - once) / Double(calls)
-    }
-
-    private func total(_ name: String, _ call: Call, window: Int, calls: Int) throws -> Int {
         let server = bench.echoServer(for: call)
         let command = try bench.mcpaggCommand([("a", Workbench.entry(server))], executable: executable)
+        // The processes that it forks have files of their own.
         let file = "\(directory)/callgrind.\(name)"
         let child = try bench.child(
             "mcpagg under valgrind", [valgrind, "--tool=callgrind", "--callgrind-out-file=\(file).%p", "--quiet"] + command)
         let pid = child.pid
-        let loader = try Loader(longestLine: call.longestLine + call.tools * 1024 + 65_536, window: window, calls: 2 * calls)
+        let loader = try Loader(longestLine: call.longestLine + call.tools * 1024 + 65_536, window: window, calls: calls)
         try Host.begin(child, loader: loader, tools: call.tools)
-        _ = try loader.load(Way("mcpagg", child), call, calls: calls)
+        let way = Way("mcpagg", child)
+        _ = try loader.load(way, call, calls: calls)
+        try tell(pid, "zero")
+        _ = try loader.load(way, call, calls: calls)
+        try tell(pid, "dump")
         child.end()
-        // The processes that it forked have files of their own.
-        let totals = try readText("\(file).\(pid)").split(separator: "\n").last { $0.hasPrefix("totals:") || $0.hasPrefix("summary:") }
-        guard let count = totals?.split(separator: " ").last.flatMap({ Int($0) }) else {
+        let totals = try readText("\(file).\(pid).1").split(separator: "\n").last { $0.hasPrefix("totals:") || $0.hasPrefix("summary:") }
+        guard let count = totals?.split(separator: " ").last.flatMap({ Int($0) }), count > 0 else {
             throw child.failed("valgrind has counted nothing")
         }
-        return count
+        return Double(count) / Double(calls)
     }
 
-    private static func find(_ name: String) -> String? {
+    /// The program sleeps then: all its answers are here.
+    private func tell(_ pid: Int32, _ order: String) throws { try bench.child("vgdb", [vgdb, "--pid=\(pid)", order]).end() }
+
+    private static func find(_ name: String, package: String) throws -> String {
         let path = getenv("PATH").map { String(cString: $0) } ?? ""
-        return path.split(separator: ":").map { "\($0)/\(name)" }.first { isExecutable($0) }
+        guard let found = path.split(separator: ":").map({ "\($0)/\(name)" }).first(where: isExecutable) else {
+            throw BenchProblem(
+                message: "there is no \(name) in PATH", hint: "install it (package \(package)); only instruction counts need it")
+        }
+        return found
     }
 }
