@@ -112,7 +112,7 @@ release: system-packages
 system-packages:
 	@Scripts/install-system-packages $(PYTHON)
 
-FORMATTED := Sources Tests Package.swift Benchmarks/Sources Benchmarks/Package.swift
+FORMATTED := Sources Tests Package.swift Benchmarks/Sources Benchmarks/Tests Benchmarks/Package.swift
 
 format:
 	swift format --in-place --recursive $(FORMATTED)

@@ -35,5 +35,6 @@ let package = Package(
                 .product(name: "Histogram", package: "hdrhistogram-swift"),
             ],
             swiftSettings: swift),
+        .testTarget(name: "BenchTests", dependencies: ["CBench", "bench"], swiftSettings: swift),
     ]
 )

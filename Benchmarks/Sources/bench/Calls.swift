@@ -23,9 +23,9 @@ extension Workbench {
             for (suffix, place, layout) in layouts {
                 let writes = isBatching ? "as few writes as can be" : "a write for each message"
                 report.begin("Throughput: calls in flight, \(call.argument) bytes each way, \(writes), \(place)")
-                let ways = try ways(for: call, layout)
+                let ways = try ways(for: call, layout, isWideToo: !isBatching)
                 for window in isBatching ? [128] : [1, 16, 128] {
-                    let blocks = try blocks(ways, call, window: window, rounds: max(5, calls / (5 * Self.block)), block: 5 * Self.block)
+                    let blocks = try blocks(ways, call, window: window, rounds: max(5, calls / (2 * Self.block)), block: 5 * Self.block)
                     add("throughput\(kind)\(suffix).\(window)", "calls/s", ways, blocks, \.callsPerSecond)
                     if bench_cpu_ns(getpid()) > 0 {
                         let (ways, blocks) = (Array(ways.dropFirst()), Array(blocks.dropFirst()))

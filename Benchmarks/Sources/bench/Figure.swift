@@ -42,8 +42,8 @@ struct Figure: Encodable {
     }
 
     var line: String {
-        var line = "  " + name.padded(to: 36)
-        line += (order.map { "\($0) \(values[$0, default: 0].short)" }.joined(separator: "  ") + " \(unit)").padded(to: 62)
+        var line = "  " + name.padded(to: 38)
+        line += (order.map { "\($0) \(values[$0, default: 0].short)" }.joined(separator: "  ") + " \(unit)").padded(to: 66)
         if let ratio, let ratioQuartiles, let ratioTo {
             line += " ratio \(ratio.short) (\(ratioQuartiles[0].short) to \(ratioQuartiles[1].short)) to \(ratioTo)"
         }

@@ -14,6 +14,11 @@ final class Way {
         (self.name, self.child, into, out, head, self.ending) = (name, child, child.into, child.out, nil, ending)
     }
 
+    /// Pipes that somebody else closes.
+    init(_ name: String, into: Int32, out: Int32) {
+        (self.name, child, self.into, self.out, head, ending) = (name, nil, into, out, nil, nil)
+    }
+
     /// A kept-alive connection over HTTP.
     /// - Parameter head: of each request, up to the value of Content-Length.
     init(_ name: String, port: Int, head: String) throws {

@@ -74,9 +74,9 @@ final class Workbench {
         return [executable ?? programs.mcpagg, "--config", config]
     }
 
-    static func entry(_ command: [String]) -> String {
+    static func entry(_ command: [String], settings: String = "") -> String {
         let arguments = command.dropFirst().map { "\"\($0)\"" }.joined(separator: ",")
-        return "{\"command\":\"\(command[0])\",\"args\":[\(arguments)]}"
+        return "{\"command\":\"\(command[0])\",\"args\":[\(arguments)]\(settings)}"
     }
 
     // MARK: Processes
@@ -93,18 +93,21 @@ final class Workbench {
         try child(name, try mcpaggCommand(servers), cache: cache)
     }
 
-    /// The three ways of a call over pipes: to the server, to it through the relay, to it through mcpagg.
-    func ways(for call: Call, _ layout: Layout) throws -> [Way] {
+    /// The ways of a call over pipes: to the server, to it through the relay, to it through mcpagg.
+    /// - Parameter isWideToo: also through an mcpagg that lets the server have all calls at once, where usually those beyond
+    ///   `maxConcurrentCalls` wait.
+    func ways(for call: Call, _ layout: Layout, isWideToo: Bool = false) throws -> [Way] {
         let server = echoServer(for: call, cpu: isPinning ? layout.ends : -1)
         pin(layout.ends)
         let bare = try child("bare", server)
         pin(layout.between)
         let relay = try child("relay", [program("raw-relay")] + server)
-        let mcpagg = try mcpagg([("a", Self.entry(server))])
+        var children = [bare, relay, try mcpagg([("a", Self.entry(server))])]
+        if isWideToo { children.append(try mcpagg([("a", Self.entry(server, settings: ",\"maxConcurrentCalls\":10000"))], name: "wide")) }
         pin(layout.ends)
         let loader = try Loader(longestLine: call.tools * 1024 + 65_536, calls: 1)
-        for each in [bare, relay, mcpagg] { try Host.begin(each, loader: loader, tools: call.tools) }
-        return [Way("bare", bare), Way("relay", relay), Way("mcpagg", mcpagg)]
+        for child in children { try Host.begin(child, loader: loader, tools: call.tools) }
+        return children.map { Way($0.name, $0) }
     }
 
     /// Where we run, and where what we start begins to.
