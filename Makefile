@@ -20,7 +20,8 @@ MCP1 := .venv/mcp1
 MCP2 := .venv/mcp2
 FASTMCP := .venv/fastmcp
 
-.PHONY: bench bench-check bench-instructions bench-programs fuzz schedules soak help demo test unit-test counterpart-test release format format-check install clean system-packages
+.PHONY: bench bench-check bench-instructions bench-programs fuzz schedules soak help demo test unit-test counterpart-test release format \
+	format-check install clean system-packages
 
 help:
 	@echo 'make demo                  build, list the merged tools of two servers, make one call'

@@ -223,7 +223,9 @@ static int load_large(run *state) {
     while (state->answered < job->calls) {
         if (!give(state, &left)) return 0;
         struct pollfd wanted[2] = {{.fd = job->out, .events = POLLIN}, {.fd = left > 0 ? job->into : -1, .events = POLLOUT}};
-        if (poll(wanted, 2, BENCH_PATIENCE_S * 1000) <= 0) return fail(state, "no answer in time", state->loader->received, state->loader->have);
+        if (poll(wanted, 2, BENCH_PATIENCE_S * 1000) <= 0) {
+            return fail(state, "no answer in time", state->loader->received, state->loader->have);
+        }
         if (wanted[0].revents != 0 && !take(state)) return 0;
     }
     return 1;
@@ -238,11 +240,12 @@ static int load_http(run *state) {
         int head = snprintf(loader->to_send, ROOM / 2, "%s%zu\r\n\r\n", job->head, length);
         memmove(loader->to_send + head, body, length);
         loader->sent[state->started++] = bench_now();
-        if (send(job->into, loader->to_send, (size_t)head + length, MSG_NOSIGNAL) < 0) return fail(state, "the connection was closed", "", 0);
+        if (send(job->into, loader->to_send, (size_t)head + length, MSG_NOSIGNAL) < 0) return fail(state, "the input was closed", "", 0);
         char *message = NULL;
         while (message == NULL) {
             ssize_t got = recv(job->out, loader->received + have, loader->receive_room - 1 - have, 0);
-            if (got <= 0) return fail(state, got < 0 && errno == EINTR ? "no answer in time" : "the connection was closed", loader->received, have);
+            if (got < 0 && errno == EINTR) return fail(state, "no answer in time", loader->received, have);
+            if (got <= 0) return fail(state, "the output was closed", loader->received, have);
             have += (size_t)got;
             message = bench_http_message(loader->received, have, &size);
         }
@@ -267,7 +270,8 @@ int bench_load(bench_loader *loader, const bench_job *job, bench_outcome *outcom
     *outcome = (bench_outcome){0};
     loader->have = 0;
     size_t line = state.answer + 1 > job->length ? state.answer + 1 : job->length;
-    if (job->calls > loader->calls || line * 2 > loader->receive_room || line > loader->send_room) return fail(&state, "too small a loader", "", 0);
+    int fits = job->calls <= loader->calls && line * 2 <= loader->receive_room && line <= loader->send_room;
+    if (!fits) return fail(&state, "too small a loader", "", 0);
     memset(loader->sent, 0, (size_t)job->calls * sizeof *loader->sent);
     int is_small = line * (size_t)job->window <= FITS_A_PIPE;
     if (job->head == NULL) {

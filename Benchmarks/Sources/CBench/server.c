@@ -38,8 +38,8 @@ int server_is_method(const char *message, size_t length, const char *name) {
 char *server_tools(int count, const char *more) {
     // As long as a common tool's: a description and three parameters.
     static const char form[] =
-        "%s{\"name\":\"tool%0*d\",\"title\":\"Tool number %d\",\"description\":\"Answers each call at once with as many bytes as it was told to. "
-        "Does nothing else, and changes nothing.\",\"inputSchema\":{\"type\":\"object\",\"properties\":{\"text\":{\"type\":\"string\","
+        "%s{\"name\":\"tool%0*d\",\"title\":\"Tool number %d\",\"description\":\"Answers each call at once with as many bytes as it was "
+        "told to. Does nothing else, and changes nothing.\",\"inputSchema\":{\"type\":\"object\",\"properties\":{\"text\":{\"type\":\"string\","
         "\"description\":\"What is sent.\"},\"path\":{\"type\":\"string\",\"description\":\"A path, which is not looked at.\"},"
         "\"limit\":{\"type\":\"integer\",\"minimum\":1,\"maximum\":1000,\"default\":100}},\"required\":[\"text\"]}}";
     size_t room = (size_t)count * SERVER_TOOL + SERVER_HEAD, have = 0;

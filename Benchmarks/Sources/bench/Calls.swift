@@ -25,7 +25,7 @@ extension Workbench {
                 report.begin("Throughput: calls in flight, \(call.argument) bytes each way, \(writes), \(place)")
                 let ways = try ways(for: call, layout, isWideToo: !isBatching)
                 for window in isBatching ? [128] : [1, 16, 128] {
-                    let blocks = try blocks(ways, call, window: window, rounds: max(5, calls / (2 * Self.block)), block: 5 * Self.block)
+                    let blocks = try blocks(ways, call, window: window, rounds: max(5, calls / Self.block), block: 2 * Self.block)
                     add("throughput\(kind)\(suffix).\(window)", "calls/s", ways, blocks, \.callsPerSecond)
                     if bench_cpu_ns(getpid()) > 0 {
                         let (ways, blocks) = (Array(ways.dropFirst()), Array(blocks.dropFirst()))

@@ -1,5 +1,5 @@
-// An MCP server on stdin and stdout, of revision 2025-11-25, that costs as little as a server can: each call is answered at once. Each answer
-// has a write of its own, as those of common servers have, or leaves with all others to what one read brought.
+// An MCP server on stdin and stdout, of revision 2025-11-25, that costs as little as a server can: each call is answered at once. Each
+// answer has a write of its own, as those of common servers have, or leaves with all others to what one read brought.
 #include "server.h"
 
 #include <errno.h>
