@@ -16,9 +16,11 @@ extension Aggregator {
     }
 
     /// Serves a host on a channel that leads to this delegate.
-    /// - Parameter open: makes the channel, for ``LineConnection/open(input:output:descriptor:)``; calls its second argument on the event loop when
-    ///   the output has been closed and all of it was taken.
-    func connectHost(_ open: (HostDelegate, _ finished: @escaping @Sendable () -> Void) -> EventLoopFuture<(channel: any Channel, descriptor: CInt?)>) {
+    /// - Parameter open: makes the channel, for ``LineConnection/open(input:output:descriptor:)``; calls its second argument on the event
+    ///   loop when the output has been closed and all of it was taken.
+    func connectHost(
+        _ open: (HostDelegate, _ finished: @escaping @Sendable () -> Void) -> EventLoopFuture<(channel: any Channel, descriptor: CInt?)>
+    ) {
         let id = nextHostID()
         let connection = LineConnection(pending: pending)
         hosts[id] = HostConnection(id: id, output: .pipe(connection), machine: HostProtocol(identity: identity))

@@ -32,7 +32,7 @@ package final class LineConnection: ServerConnection, PendingWriter {
     package static let lowWaterMark = 256 * 1024
 
     /// Bytes of one read, of short lines and of long ones; and how many lines of one read are too many for the larger.
-    package static let shortRead = 4 * 1024
+    package static let shortRead = 2 * 1024
     package static let longRead = 64 * 1024
     package static let linesPerTurn = 64
 

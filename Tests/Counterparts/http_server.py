@@ -73,9 +73,11 @@ class HTTPServer:
         self.on_loop(lambda: self.rules.append(Rule(handler, applies, times)))
 
     def listen(self) -> None:
-        """Takes connections (again), always on the same port."""
+        """Takes connections (again), always on the same port. Nothing happens if it does so already."""
 
         async def begin() -> None:
+            if self._acceptor is not None:
+                return
             raw = socket.socket()
             raw.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             raw.bind(("127.0.0.1", self.port))
@@ -88,10 +90,13 @@ class HTTPServer:
         self.wait_on_loop(begin())
 
     def stop_listening(self) -> None:
-        """Connections are refused. Those that there are go on."""
+        """Connections are refused. Those that there are go on. Nothing happens if it is so already."""
 
         def act() -> None:
+            if self._acceptor is None:
+                return
             self._acceptor.close()
+            self._acceptor = None
             # Or some connection that leads elsewhere might get the port meanwhile.
             self._place = socket.socket()
             self._place.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -113,9 +118,9 @@ class HTTPServer:
 
     def close(self) -> None:
         def act() -> None:
-            self._acceptor.close()
-            if self._place is not None:
-                self._place.close()
+            for acceptor in (self._acceptor, self._place):
+                if acceptor is not None:
+                    acceptor.close()
             for connection in list(self.connections.values()):
                 connection.transport.abort()
             for task in self._tasks:
