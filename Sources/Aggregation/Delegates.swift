@@ -6,18 +6,27 @@ import Transports
 
 // What channels call, on the aggregator's own event loop: no task, no thread hop, so messages keep their order.
 
+extension Aggregator {
+    /// What `assumeIsolated` does, with the check that the event loop offers. That of the runtime looks the executor up by several dynamic
+    /// casts, twice for each message.
+    fileprivate nonisolated func onLoop<Result: Sendable>(_ body: (isolated Aggregator) -> Result) -> Result {
+        eventLoop.preconditionInEventLoop()
+        return withoutActuallyEscaping(body) { unsafeBitCast($0, to: ((Aggregator) -> Result).self)(self) }
+    }
+}
+
 struct HostDelegate: ConnectionDelegate {
     let aggregator: Aggregator
     let connection: HostConnectionID
 
-    func received(_ line: LineFraming.Line) { aggregator.assumeIsolated { $0.received(line, from: connection) } }
-    func readCompleted() { aggregator.assumeIsolated { $0.flush() } }
+    func received(_ line: LineFraming.Line) { aggregator.onLoop { $0.received(line, from: connection) } }
+    func readCompleted() { aggregator.onLoop { $0.flush() } }
     func writabilityChanged(_ isWritable: Bool) {
-        aggregator.assumeIsolated { $0.hostWritabilityChanged(connection, isWritable: isWritable) }
+        aggregator.onLoop { $0.hostWritabilityChanged(connection, isWritable: isWritable) }
     }
     func outputClosed() {}
     func inputClosed(unterminated: Int) {
-        aggregator.assumeIsolated {
+        aggregator.onLoop {
             $0.hostInputClosed(connection, unterminated: unterminated)
             $0.flush()
         }
@@ -31,7 +40,7 @@ struct DownstreamDelegate: ChildDelegate {
     let launch: Int
 
     func received(_ line: LineFraming.Line) { perform { $0.received(line, from: $1) } }
-    func readCompleted() { aggregator.assumeIsolated { $0.flush() } }
+    func readCompleted() { aggregator.onLoop { $0.flush() } }
     func writabilityChanged(_ isWritable: Bool) {}
     func inputClosed(unterminated: Int) { performAndFlush { $0.inputClosed(of: $1, unterminated: unterminated) } }
     func outputClosed() { performAndFlush { aggregator, downstream in aggregator.outputClosed(of: downstream) } }
@@ -42,7 +51,7 @@ struct DownstreamDelegate: ChildDelegate {
     func wroteToStandardError(_ bytes: ByteBuffer) { perform { $0.wroteToStandardError($1, bytes) } }
 
     private func perform(_ body: @Sendable (isolated Aggregator, Downstream) -> Void) {
-        aggregator.assumeIsolated { aggregator in
+        aggregator.onLoop { aggregator in
             guard let downstream = aggregator.downstreams[downstream], downstream.launches == launch else { return }
             body(aggregator, downstream)
         }
@@ -65,8 +74,8 @@ struct DownstreamRemoteDelegate: RemoteDelegate {
     func received(_ body: ByteBuffer, on request: Int?, status: Int?, isStale: Bool) {
         perform { $0.received(body, from: $1, on: request, status: status, isStale: isStale) }
     }
-    func redacted(_ text: String) -> String { aggregator.assumeIsolated { $0.redact(text) } }
-    func readCompleted() { aggregator.assumeIsolated { $0.flush() } }
+    func redacted(_ text: String) -> String { aggregator.onLoop { $0.redact(text) } }
+    func readCompleted() { aggregator.onLoop { $0.flush() } }
     func isInFlight(_ request: Int) -> Bool { perform(otherwise: false) { $1.machine.isInFlight(request) } }
     func sent(_ request: Int) { perform { $1.machine.sent(request, now: $0.now) } }
     func failed(_ request: Int, _ failure: HTTPFailure, attempts: Int, mayRepeat: Bool) -> RemoteServer.Decision {
@@ -88,7 +97,7 @@ struct DownstreamRemoteDelegate: RemoteDelegate {
     private func perform<Result: Sendable>(
         otherwise: Result, _ body: @Sendable (isolated Aggregator, Downstream) -> Result
     ) -> Result {
-        aggregator.assumeIsolated { aggregator in
+        aggregator.onLoop { aggregator in
             guard let downstream = aggregator.downstreams[downstream], downstream.launches == launch else { return otherwise }
             return body(aggregator, downstream)
         }

@@ -189,7 +189,7 @@ final class HostConnection {
     /// It waits for nothing any more.
     private func end(_ request: HostRequest) {
         waiting[request.id] = nil
-        reads[request.id] = nil
+        if !reads.isEmpty { reads[request.id] = nil }
         if let parking = request.parking { parked[parking] = nil }
         guard !originals.isEmpty || !stateless.isEmpty || !inputs.isEmpty || !histories.isEmpty else { return }
         histories[request.id] = nil

@@ -122,11 +122,13 @@ package struct OversizedLine: Sendable {
     /// What is known of the message, so that a request can be answered and an answer be given up.
     package func error(limit: Int) -> MessageError {
         let reason = MessageError.Reason.tooLong(bytes: byteCount, limit: limit)
-        switch MessageScan.message(head) {
-        case .success(let message):  // so small a limit that the head is the whole line
+        do throws(MessageError) {
+            // So small a limit that the head is the whole line.
+            let message = try Message(scanning: head)
             return MessageError(reason, id: message.id, namesMethod: message.places[.method].isPresent)
-        case .failure(let seen):  // the usual case, as the head is cut short: what was seen until then counts
-            return MessageError(reason, id: seen.id ?? idAtEnd(), namesMethod: seen.namesMethod)
+        } catch {
+            // The usual case, as the head is cut short: what was seen until then counts.
+            return MessageError(reason, id: error.id ?? idAtEnd(), namesMethod: error.namesMethod)
         }
     }
 
@@ -143,9 +145,8 @@ package struct OversizedLine: Sendable {
         var key = text[..<colon]
         key.trimWhitespace()
         guard key.suffix(4).elementsEqual("\"id\"".utf8), key.dropLast(4).last != UInt8(ascii: "\\") else { return nil }
-        let candidate = MessageScan.message(
-            ByteBuffer(bytes: Array(#"{"jsonrpc":"2.0","method":"","id":"#.utf8) + value + [UInt8(ascii: "}")]))
-        return try? candidate.get().id
+        let candidate = ByteBuffer(bytes: Array(#"{"jsonrpc":"2.0","method":"","id":"#.utf8) + value + [UInt8(ascii: "}")])
+        return (try? Message(scanning: candidate))?.id
     }
 }
 

@@ -17,23 +17,27 @@ extension Incoming {
         switch MessageScan.first(of: bytes) {
         case UInt8(ascii: "["): self = MessageScan.batch(bytes)
         default:
-            switch MessageScan.message(bytes) {
-            case .success(let message): self = .message(message)
-            case .failure(let error): self = .unreadable(error)
+            do throws(MessageError) {
+                self = .message(try Message(scanning: bytes))
+            } catch {
+                self = .unreadable(error)
             }
         }
     }
-}
-
-extension Message {
-    /// - Throws: ``MessageError``, with the id if one could be read.
-    package init(scanning bytes: ByteBuffer) throws(MessageError) { self = try MessageScan.message(bytes).get() }
 }
 
 /// The single pass over a message: grammar, UTF-8, depth, and the places of the members that ``Message/Places`` names.
 struct MessageScan {
     /// An object whose members we look at.
     enum Level { case envelope, params, result, ref, meta }
+
+    /// All there is to know of a message besides its bytes.
+    struct Outline {
+        var kind: Message.Kind
+        var places: Message.Places
+        var hasLineBreaks: Bool
+        var mentionsURI: Bool
+    }
 
     private var scanner: Scanner
     private let text: UnsafeRawBufferPointer
@@ -48,7 +52,7 @@ struct MessageScan {
         bytes.withUnsafeReadableBytes { $0.first { !$0.isWhitespace } }
     }
 
-    static func message(_ bytes: ByteBuffer) -> Result<Message, MessageError> {
+    static func outline(of bytes: ByteBuffer) -> Result<Outline, MessageError> {
         bytes.withUnsafeReadableBytes { text in
             var scan = MessageScan(text)
             do throws(ScanError) {
@@ -56,7 +60,7 @@ struct MessageScan {
             } catch {
                 return .failure(scan.unreadable(error))
             }
-            return scan.classify(bytes)
+            return scan.classify()
         }
     }
 
@@ -69,7 +73,7 @@ struct MessageScan {
         case .success(let places) where places.isEmpty: return .unreadable(MessageError(.notAMessage("an empty batch")))
         case .success(let places) where places.count > Incoming.batchLimit:
             return .unreadable(MessageError(.notAMessage("a batch of more than \(Incoming.batchLimit) elements")))
-        case .success(let places): return .batch(places.map { message(JSONView(bytes, at: $0).json) })
+        case .success(let places): return .batch(places.map { place in Result { () throws(MessageError) in try Message(scanning: JSONView(bytes, at: place).json) } })
         }
     }
 
@@ -154,8 +158,8 @@ struct MessageScan {
         return MessageError(.notJSON(error), id: idIsMalformed || idIsCut ? nil : readID(), namesMethod: places[.method].isPresent)
     }
 
-    private func classify(_ bytes: ByteBuffer) -> Result<Message, MessageError> {
-        func refuse(_ why: String) -> Result<Message, MessageError> {
+    private func classify() -> Result<Outline, MessageError> {
+        func refuse(_ why: String) -> Result<Outline, MessageError> {
             let id = idIsMalformed ? nil : readID()
             return .failure(MessageError(.notAMessage(why), id: id, namesMethod: places[.method].isPresent))
         }
@@ -184,7 +188,7 @@ struct MessageScan {
         case (false, false, false): return refuse("it has neither 'method' nor 'result' nor 'error'")
         default: return refuse("it has more than one of 'method', 'result' and 'error'")
         }
-        return .success(Message(bytes: bytes, kind: kind, places: places, hasLineBreaks: scanner.sawLineBreak, mentionsURI: scanner.sawURI))
+        return .success(Outline(kind: kind, places: places, hasLineBreaks: scanner.sawLineBreak, mentionsURI: scanner.sawURI))
     }
 
     // MARK: Keys

@@ -3,7 +3,9 @@ package import NIOCore
 /// One JSON-RPC message: its bytes as they came, and where the members stand that a hop reads or rewrites.
 ///
 /// Nothing else of it is decoded. Forwarding it means copying its bytes around the few members that change (``Splice``).
-package struct Message: Sendable {
+///
+/// Never changed, so that it may be a class: it is handed on a dozen times on its way, and its places are too many to copy each time.
+package final class Message: Sendable {
     package enum Kind: Hashable, Sendable { case request, notification, result, error }
 
     /// A member that we route by or rewrite; all others are only checked and passed over.
@@ -41,6 +43,16 @@ package struct Message: Sendable {
     package let hasLineBreaks: Bool
     /// Whether a member `uri` stands somewhere in its payload: it may name a resource.
     package let mentionsURI: Bool
+
+    /// - Throws: ``MessageError``, with the id if one could be read.
+    package init(scanning bytes: ByteBuffer) throws(MessageError) {
+        let outline = try MessageScan.outline(of: bytes).get()
+        self.bytes = bytes
+        kind = outline.kind
+        places = outline.places
+        hasLineBreaks = outline.hasLineBreaks
+        mentionsURI = outline.mentionsURI
+    }
 
     /// The request this is, or the one it answers. `nil` for notifications, and for errors about a message nobody could read.
     package var id: RequestID? {

@@ -51,7 +51,7 @@ package struct DownstreamProtocol: Sendable {
         /// The list could not be read, for this reason; what was known before stays.
         case listFailed(FeatureKind, String, then: [ByteBuffer])
         /// The message answers this request.
-        case answer(ForwardedRequest)
+        indirect case answer(ForwardedRequest)
         /// The message is progress of this request, for which the host has a token.
         case progress(ForwardedRequest, token: String)
         /// The message is progress under the token of a request that was answered: perhaps with a task.
@@ -102,7 +102,8 @@ package struct DownstreamProtocol: Sendable {
         case check
         /// A look at the task that this request became; or the wait for its result, which has no end of its own.
         case task(of: Int, Method, deadline: Instant?)
-        case forwarded(ForwardedRequest, deadline: Instant)
+        // Elsewhere, for it is large, and entries are moved about.
+        indirect case forwarded(ForwardedRequest, deadline: Instant)
     }
 
     /// How long one page of a list may take. The first lists are bounded by the server's start-up time as well.
@@ -365,9 +366,10 @@ package struct DownstreamProtocol: Sendable {
     }
 
     private mutating func answer(_ message: Message, now: Instant) -> Action {
-        if let id = message.integerID, let began = taskBegan(id, message, now: now) { return began }
-        guard let id = message.integerID, let waiting = requests.remove(id) else {
-            if let id = message.integerID, requests.wasUsed(id) {
+        let id = message.integerID
+        if let id, let began = taskBegan(id, message, now: now) { return began }
+        guard let id, let waiting = requests.remove(id) else {
+            if let id, requests.wasUsed(id) {
                 lateAnswers += 1
                 if orphans.remove(id) != nil, let line = cancelOrphan(message) { return .send([line]) }
                 return .late

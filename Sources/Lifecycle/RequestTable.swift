@@ -51,8 +51,7 @@ package struct RequestTable<Entry: Sendable>: Sendable {
 
     package mutating func remove(_ id: Int) -> Entry? {
         guard let slot = slot(of: id) else { return nil }
-        let entry = slots[slot].entry
-        slots[slot].entry = nil
+        let entry = slots[slot].entry.take()
         free.append(slot)
         count -= 1
         return entry

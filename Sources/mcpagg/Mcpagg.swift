@@ -53,8 +53,13 @@ struct Mcpagg: AsyncParsableCommand {
     }
 
     private static func parsed(_ arguments: [String]) throws -> sending any ParsableCommand {
-        try GlobalOptions.refuseUnknownCommand(in: GlobalOptions.moved(arguments))
-        let command = try parseAsRoot(GlobalOptions.moved(arguments))
+        let command: any ParsableCommand
+        if let serve = Serve.plain(arguments) {
+            command = serve
+        } else {
+            try GlobalOptions.refuseUnknownCommand(in: GlobalOptions.moved(arguments))
+            command = try parseAsRoot(GlobalOptions.moved(arguments))
+        }
         // Somebody types it to see what it is. A host comes over a pipe; a person who means it writes 'serve'.
         if command is Serve, !arguments.contains("serve"), isatty(STDIN_FILENO) == 1 {
             StandardOutput.write(helpMessage() + "\n\nTo try it here: mcpagg list-tools\n")
@@ -72,7 +77,10 @@ struct Mcpagg: AsyncParsableCommand {
     ) async -> ExitStatus {
         do {
             var command = command
-            if var command = command as? any AsyncParsableCommand {
+            // A cast to a protocol is looked up among all there are.
+            if let serve = command as? Serve {
+                try await Running.$guardProcess.withValue(guardProcess) { try await serve.run() }
+            } else if var command = command as? any AsyncParsableCommand {
                 try await Running.$guardProcess.withValue(guardProcess) { try await command.run() }
             } else {
                 try command.run()

@@ -30,4 +30,26 @@ struct GlobalOptionsTests {
     func everyCommand(command: String) {
         #expect(GlobalOptions.moved(["mcpagg", "--config", "f", command]) == [command, "--config", "f"])
     }
+
+    @Test(
+        "are read for hosts as the parser reads them",
+        arguments: [
+            [], ["serve"], ["--config", "f"], ["--config=f", "serve"], ["serve", "--config", "f", "--log-level", "debug"],
+            ["--log-level=error", "serve", "--config=a=b"], ["--config", "serve"], ["--config", "serve", "serve"],
+        ])
+    func plain(arguments: [String]) throws {
+        let plain = try #require(Serve.plain(["mcpagg"] + arguments))
+        let parsed = try #require(try Mcpagg.parseAsRoot(GlobalOptions.moved(["mcpagg"] + arguments)) as? Serve)
+        #expect(plain.global.config == parsed.global.config)
+        #expect(plain.global.logLevel?.level == parsed.global.logLevel?.level)
+    }
+
+    @Test(
+        "are left to the parser where there is more, or a mistake",
+        arguments: [
+            ["check"], ["--help"], ["--version"], ["-h"], ["serve", "serve"], ["serve", "x"], ["--config"], ["--config="],
+            ["--config", "--help"], ["--config", "-"], ["--log-level", "loud"], ["--log-level=debug", "--log-level=info"],
+            ["--config=a", "--config=b"], ["--", "serve"], ["--conf", "f"], ["--config", "f", "list-tools"], ["Serve"], [""],
+        ])
+    func notPlain(arguments: [String]) { #expect(Serve.plain(["mcpagg"] + arguments) == nil) }
 }
