@@ -80,7 +80,7 @@ extension Aggregator {
         }
         let now = now
         downstream.lastCall = now
-        var forwarded = entry(for: message, request, purpose, at: downstream, host: host, now: now)
+        let forwarded = entry(for: message, request, purpose, at: downstream, host: host, now: now)
         forwarded.serverEra = era
         forwarded.wantsTask = wantsTask
         forwarded.runsAsTask = asTask && !wantsTask && hasTasks
@@ -123,7 +123,7 @@ extension Aggregator {
         host: HostConnection, now: Instant
     ) -> ForwardedRequest {
         let token = message.places[.metaProgressToken]
-        var forwarded = ForwardedRequest(
+        let forwarded = ForwardedRequest(
             request: request, purpose: purpose, progressToken: message.isToken(token) ? message.text(token) : nil,
             idleTimeout: downstream.config.timeout, latest: nil)
         (forwarded.history.began, forwarded.sent) = (now, now)

@@ -157,10 +157,10 @@ final class HostConnection {
     }
 
     /// Sends what a server answered, under the host's own id.
-    func answer(_ request: HostRequest, with answer: Splice) {
-        if keep(request, { answer.bytes }) { return }
-        end(request)
+    func answer(_ request: HostRequest, with answer: consuming Splice) {
         var splice = answer
+        if keep(request, { splice.bytes }) { return }
+        end(request)
         splice.replace(.id, with: .json(request.id.text))
         if let batch = request.batch { return collect(splice.bytes, in: batch) }
         send(splice)

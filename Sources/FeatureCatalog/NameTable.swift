@@ -1,3 +1,5 @@
+import JSONRPC
+
 /// Finds an exposed name by its bytes in a message, without making a string of them.
 ///
 /// Open addressing over positions in `names`; hashed with the process's own seed, so no server can choose names that collide.
@@ -26,7 +28,8 @@ struct NameTable: Sendable {
         var slot = Self.hash(name) & (slots.count - 1)
         while slots[slot] >= 0 {
             let position = Int(slots[slot])
-            if names[position].utf8.elementsEqual(name) { return position }
+            var candidate = names[position]
+            if candidate.withUTF8({ name.equals(UnsafeRawBufferPointer($0)) }) { return position }
             slot = (slot + 1) & (slots.count - 1)
         }
         return nil

@@ -28,9 +28,10 @@ package final class Message: Sendable {
 
     /// Where each ``Member`` stands.
     package struct Places: Sendable {
-        private var places = InlineArray<32, Place>(repeating: .absent)
+        @usableFromInline var places = InlineArray<32, Place>(repeating: .absent)
 
-        package subscript(member: Member) -> Place {
+        // To be inlined in other modules too: all of it would be copied for the call.
+        @inlinable package subscript(member: Member) -> Place {
             get { places[member.rawValue] }
             set { places[member.rawValue] = newValue }
         }

@@ -13,7 +13,7 @@ package struct Place: Hashable, Sendable {
         end = UInt32(truncatingIfNeeded: range.upperBound)
     }
 
-    package var range: Range<Int> { Int(start)..<Int(end) }
-    package var isAbsent: Bool { self == .absent }
-    package var isPresent: Bool { self != .absent }
+    @inlinable package var range: Range<Int> { Int(start)..<Int(end) }
+    @inlinable package var isAbsent: Bool { end == 0 }
+    @inlinable package var isPresent: Bool { end != 0 }
 }

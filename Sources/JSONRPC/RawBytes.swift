@@ -16,6 +16,11 @@ extension UnsafeRawBufferPointer {
         return memcmp(baseAddress, literal.utf8Start, literal.utf8CodeUnitCount) == 0
     }
 
+    package func equals(_ other: UnsafeRawBufferPointer) -> Bool {
+        guard count == other.count, let mine = baseAddress, let others = other.baseAddress else { return count == other.count }
+        return memcmp(mine, others, count) == 0
+    }
+
     /// Whether a raw CR or LF is among them.
     var holdsLineBreak: Bool { offset(of: UInt8(ascii: "\n")) != nil || offset(of: UInt8(ascii: "\r")) != nil }
 

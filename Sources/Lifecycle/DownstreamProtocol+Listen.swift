@@ -7,7 +7,7 @@ import Resilience
 extension DownstreamProtocol {
     /// Opens the stream on which a stateless server tells of changes, or another one in its place: what it tells of cannot be changed.
     /// - Parameter uris: resources that hosts want to hear of.
-    package mutating func listen(to uris: [String]) -> [ByteBuffer] {
+    package func listen(to uris: [String]) -> [ByteBuffer] {
         guard era == .stateless, let capabilities = introduction?.capabilities else { return [] }
         var filter = SubscriptionFilter()
         filter.kinds = capabilities.announced.intersection(capabilities.listed)
@@ -43,7 +43,7 @@ extension DownstreamProtocol {
     package func wantsToHear(of uri: String) -> Bool { listening?.filter.uris.contains(uri) == true }
 
     /// The server tells of changes under this id now.
-    mutating func acknowledged(_ message: Message) -> Action {
+    func acknowledged(_ message: Message) -> Action {
         let id = message.view(message.places[.meta])[MetaKey.subscriptionID]?.integer
         guard let id, id == listening?.id else { return .ignore("an acknowledgement of something it was not asked for") }
         let said = message.view(message.places[.params])["notifications"]
@@ -56,7 +56,7 @@ extension DownstreamProtocol {
     }
 
     /// The server ended what it told of changes on.
-    mutating func listenEnded(_ id: Int, refusal: String?) -> Action {
+    func listenEnded(_ id: Int, refusal: String?) -> Action {
         if overtaken == id { overtaken = nil }
         guard listening?.id == id else { return .ignore("the end of an overtaken subscription") }
         // Refused before it told of anything; later an error is a loss like any other end.

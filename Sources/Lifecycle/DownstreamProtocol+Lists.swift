@@ -9,7 +9,7 @@ extension DownstreamProtocol {
     package var relistDue: Instant? { readers.values.compactMap(\.due).min() }
 
     /// - Returns: the requests for the first pages of the lists that are to be read again now.
-    package mutating func relist(now: Instant) -> [ByteBuffer] {
+    package func relist(now: Instant) -> [ByteBuffer] {
         guard phase == .ready else { return [] }
         return FeatureKind.allCases.compactMap { kind in
             guard let due = readers[kind]?.due, due <= now else { return nil }
@@ -17,7 +17,7 @@ extension DownstreamProtocol {
         }
     }
 
-    mutating func changed(_ kinds: [FeatureKind], now: Instant) -> Action {
+    func changed(_ kinds: [FeatureKind], now: Instant) -> Action {
         guard phase == .ready || phase == .listing, let listed = introduction?.capabilities.listed else {
             return .ignore("a changed list before the first")
         }
@@ -28,13 +28,13 @@ extension DownstreamProtocol {
         return requests.isEmpty ? .listChanged : .send(requests)
     }
 
-    mutating func beginList(_ kind: FeatureKind, now: Instant) -> ByteBuffer? {
+    func beginList(_ kind: FeatureKind, now: Instant) -> ByteBuffer? {
         guard let id = requests.insert(.list(kind, deadline: now.advanced(by: Self.listTimeout))) else { return nil }
         readers[kind, default: ListReader(kind)].begin()
         return request(id, kind.listMethod)
     }
 
-    mutating func listed(_ kind: FeatureKind, _ message: Message, now: Instant) -> Action {
+    func listed(_ kind: FeatureKind, _ message: Message, now: Instant) -> Action {
         guard let step = readers[kind]?.received(message, now: now) else { return .ignore("an answer to a list nobody reads") }
         switch step {
         case .next(let cursor):
@@ -47,13 +47,13 @@ extension DownstreamProtocol {
         }
     }
 
-    mutating func giveUp(_ kind: FeatureKind, again: Bool, _ reason: String, now: Instant) -> Action {
+    func giveUp(_ kind: FeatureKind, again: Bool, _ reason: String, now: Instant) -> Action {
         readers[kind]?.giveUp(again: again, now: now)
         return .listFailed(kind, reason, then: becomeReadyIfListed())
     }
 
     /// With the last of the first lists the server is ready.
-    mutating func becomeReadyIfListed() -> [ByteBuffer] {
+    func becomeReadyIfListed() -> [ByteBuffer] {
         guard phase == .listing, !readers.values.contains(where: \.isReading) else { return [] }
         phase = .ready
         return levelRequest().map { [$0] } ?? []
@@ -62,7 +62,7 @@ extension DownstreamProtocol {
     /// How long the list that was read last may be taken for granted.
     package func freshness(of kind: FeatureKind) -> Freshness { readers[kind]?.freshness ?? .none }
 
-    mutating func levelRequest() -> ByteBuffer? {
+    func levelRequest() -> ByteBuffer? {
         guard let level, era == .handshake, introduction?.capabilities.logging == true else { return nil }
         return ask(.setLevel) { $0.member("level", level.rawValue) }
     }

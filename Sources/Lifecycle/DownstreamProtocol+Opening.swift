@@ -7,21 +7,21 @@ import Resilience
 extension DownstreamProtocol {
     /// The connection is open: the `initialize` or `server/discover` to send.
     /// - Parameter capabilities: what hosts can do for the server.
-    package mutating func opened(_ capabilities: ClientCapabilities, era: EraChoice = .preferring(.handshake)) -> ByteBuffer? {
+    package func opened(_ capabilities: ClientCapabilities, era: EraChoice = .preferring(.handshake)) -> ByteBuffer? {
         guard phase == .idle else { return nil }
         self.capabilities = capabilities
         choice = era
         return choice.first == .handshake ? initialize() : discover()
     }
 
-    mutating func discover() -> ByteBuffer? {
+    func discover() -> ByteBuffer? {
         guard let id = requests.insert(.discover) else { return nil }
         discoveries += 1
         phase = .discovering
         return request(id, .discover, era: .stateless)
     }
 
-    mutating func initialize() -> ByteBuffer? {
+    func initialize() -> ByteBuffer? {
         guard let id = requests.insert(.initialize) else { return nil }
         phase = .initializing
         let params = JSONWriter.object { params in
@@ -34,13 +34,13 @@ extension DownstreamProtocol {
 
     /// The server is silent though it was asked what it speaks: many older servers wait for `initialize`.
     /// - Returns: that, if it is to be tried.
-    package mutating func discoveryTimedOut() -> ByteBuffer? {
+    package func discoveryTimedOut() -> ByteBuffer? {
         guard phase == .discovering, choice.allows(.handshake), refusal == nil else { return nil }
         for (id, waiting) in Array(requests.entries) { if case .discover = waiting { _ = requests.remove(id) } }
         return initialize()
     }
 
-    mutating func initialized(_ message: Message, now: Instant) -> Action {
+    func initialized(_ message: Message, now: Instant) -> Action {
         guard message.kind == .result else {
             return initializeFailed("it refused 'initialize': \(message.errorSummary.text)")
         }
@@ -62,7 +62,7 @@ extension DownstreamProtocol {
         return .send(messages + becomeReadyIfListed())
     }
 
-    mutating func initializeFailed(_ refusal: String, tryAgain: Bool = true) -> Action {
+    func initializeFailed(_ refusal: String, tryAgain: Bool = true) -> Action {
         guard tryAgain else { return .unusable(refusal) }
         // Once before, once after this: a slow server may hold us to an era by a `server/discover` that we gave up on.
         guard choice.allows(.stateless), discoveries < 2 else { return .unusable(refusal) }
@@ -74,7 +74,7 @@ extension DownstreamProtocol {
     /// anew.
     /// - Parameter inAnyEra: it may speak another one now.
     /// - Returns: what to send.
-    package mutating func renew(inAnyEra: Bool = false) -> [ByteBuffer] {
+    package func renew(inAnyEra: Bool = false) -> [ByteBuffer] {
         let era = inAnyEra ? (era == .stateless ? .handshake : .stateless) : era ?? .handshake
         var messages: [ByteBuffer] = []
         for (id, waiting) in Array(requests.entries) {
@@ -94,7 +94,7 @@ extension DownstreamProtocol {
         return messages + (opened(capabilities, era: era == .handshake && !inAnyEra ? .only(era) : .preferring(era)).map { [$0] } ?? [])
     }
 
-    mutating func discovered(_ message: Message, now: Instant) -> Action {
+    func discovered(_ message: Message, now: Instant) -> Action {
         guard message.kind == .result else {
             let (code, text) = message.errorSummary
             let supported = message.view(message.places[.error])["data"]?["supported"]?.elements.compactMap(\.string) ?? []
@@ -126,7 +126,7 @@ extension DownstreamProtocol {
         return .send(messages + becomeReadyIfListed())
     }
 
-    mutating func discoveryFailed(_ why: String) -> Action {
+    func discoveryFailed(_ why: String) -> Action {
         if let refusal { return .unusable(refusal) }
         guard choice.allows(.handshake) else { return .unusable(why) }
         return initialize().map { .send([$0]) } ?? .unusable(why)

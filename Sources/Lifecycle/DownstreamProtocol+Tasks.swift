@@ -10,8 +10,8 @@ extension DownstreamProtocol {
     private static let taskPauses = Duration.milliseconds(50)...Duration.seconds(60)
 
     /// The request of this id stays in flight until its task is over.
-    mutating func taskBegan(_ id: Int, _ message: Message, now: Instant) -> Action? {
-        guard case .forwarded(var request, _) = requests[id], request.runsAsTask, request.task == nil, message.kind == .result else {
+    func taskBegan(_ id: Int, _ message: Message, now: Instant) -> Action? {
+        guard case .forwarded(let request, _) = requests[id], request.runsAsTask, request.task == nil, message.kind == .result else {
             return nil
         }
         guard let (task, name) = createdTask(message) else { return nil }
@@ -30,15 +30,15 @@ extension DownstreamProtocol {
     }
 
     /// - Returns: the request that ends a task which a call became after it was given up.
-    mutating func cancelOrphan(_ message: Message) -> ByteBuffer? {
+    func cancelOrphan(_ message: Message) -> ByteBuffer? {
         guard message.kind == .result, let (_, name) = createdTask(message) else { return nil }
         return cancelTask(ForwardedRequest.TaskRun(id: name.jsonText, pause: Self.taskPause))
     }
 
     /// - Returns: the request that asks how the task of this request is; `nil` if it is over.
-    package mutating func pollTask(_ id: Int) -> ByteBuffer? { askTask(of: id, .tasksGet) }
+    package func pollTask(_ id: Int) -> ByteBuffer? { askTask(of: id, .tasksGet) }
 
-    mutating func askTask(of id: Int, _ method: Method) -> ByteBuffer? {
+    func askTask(of id: Int, _ method: Method) -> ByteBuffer? {
         guard case .forwarded(let request, _) = requests[id], let task = request.task else { return nil }
         return requests.insert(.task(of: id, method, deadline: method == .tasksGet ? ownDeadline : nil)).map {
             taskRequest($0, method, task)
@@ -60,20 +60,20 @@ extension DownstreamProtocol {
     }
 
     /// - Returns: the request that ends the task at its server.
-    package mutating func cancelTask(_ task: ForwardedRequest.TaskRun) -> ByteBuffer? {
+    package func cancelTask(_ task: ForwardedRequest.TaskRun) -> ByteBuffer? {
         requests.insert(.own(.tasksCancel, deadline: ownDeadline)).map { taskRequest($0, .tasksCancel, task) }
     }
 
     /// - Returns: the request that tells a stateless server what its task wanted to know.
-    package mutating func updateTask(of id: Int, key: String, _ response: ByteBuffer) -> ByteBuffer? {
+    package func updateTask(of id: Int, key: String, _ response: ByteBuffer) -> ByteBuffer? {
         guard case .forwarded(let request, _) = requests[id], let task = request.task else { return nil }
         return requests.insert(.own(.tasksUpdate, deadline: ownDeadline)).map { own in
             taskRequest(own, .tasksUpdate, task) { params in params.object("inputResponses") { $0.member(key, json: response) } }
         }
     }
 
-    mutating func taskAnswered(_ id: Int, _ method: Method, _ message: Message, now: Instant) -> Action {
-        guard case .forwarded(var request, _) = requests[id], let task = request.task else { return .late }
+    func taskAnswered(_ id: Int, _ method: Method, _ message: Message, now: Instant) -> Action {
+        guard case .forwarded(let request, _) = requests[id], let task = request.task else { return .late }
         func over(_ answer: Message) -> Action {
             _ = requests.remove(id)
             forgetLooks(at: id)
@@ -129,7 +129,7 @@ extension DownstreamProtocol {
     }
 
     /// Nobody needs to know any more how the task of this request is.
-    mutating func forgetLooks(at id: Int) {
+    func forgetLooks(at id: Int) {
         for (look, waiting) in Array(requests.entries) {
             if case .task(of: id, _, _) = waiting { _ = requests.remove(look) }
         }

@@ -6,10 +6,10 @@ extension DownstreamProtocol {
     /// - Parameters:
     ///   - id: our id of it.
     ///   - isCertain: else it may have been an earlier one that can lead to questions: they share what is not known.
-    package mutating func paused(_ id: Int, isCertain: Bool, from start: Instant, to end: Instant) {
+    package func paused(_ id: Int, isCertain: Bool, from start: Instant, to end: Instant) {
         // Later ids are greater.
         for (other, waiting) in Array(requests.entries) where other == id || !isCertain && other < id {
-            guard case .forwarded(var request, let deadline) = waiting, request.purpose.mayAsk else { continue }
+            guard case .forwarded(let request, let deadline) = waiting, request.purpose.mayAsk else { continue }
             // Several questions at once are no more time than one.
             let start = max(start, request.pausedUntil ?? start)
             guard start < end else { continue }
@@ -21,7 +21,7 @@ extension DownstreamProtocol {
     }
 
     /// We did not listen: what the requests in flight have waited until now does not count.
-    package mutating func extendDeadlines(now: Instant) {
+    package func extendDeadlines(now: Instant) {
         for (id, waiting) in Array(requests.entries) {
             switch waiting {
             case .forwarded(let request, _): requests[id] = .forwarded(request, deadline: request.deadline(from: now))
@@ -32,7 +32,7 @@ extension DownstreamProtocol {
     }
 
     /// The requests whose time is over. They are abandoned with that; their server has to be told.
-    package mutating func expire(now: Instant) -> [(id: Int, request: ForwardedRequest)] {
+    package func expire(now: Instant) -> [(id: Int, request: ForwardedRequest)] {
         clock = max(clock, now)
         var expired: [(id: Int, request: ForwardedRequest)] = []
         var forgotten: [Int] = []
@@ -68,7 +68,7 @@ extension DownstreamProtocol {
 
     /// The connection is gone.
     /// - Returns: the requests that were sent and will never be answered.
-    package mutating func closed() -> [ForwardedRequest] {
+    package func closed() -> [ForwardedRequest] {
         requests.removeAll().compactMap { waiting in
             if case .forwarded(let request, _) = waiting { request } else { nil }
         }

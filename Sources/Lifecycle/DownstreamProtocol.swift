@@ -5,8 +5,8 @@ package import Resilience
 
 /// Our side, as the client, of one connection to a downstream: handshake, lists, and the requests in flight.
 ///
-/// A value: it returns what is to be done and does nothing itself. A connection that was lost gets a new one of these.
-package struct DownstreamProtocol: Sendable {
+/// It returns what is to be done and does nothing itself. A connection that was lost gets a new one of these.
+package final class DownstreamProtocol {
     package enum Phase: Hashable, Sendable {
         /// Nothing was sent; can go to initializing, discovering.
         case idle
@@ -44,14 +44,14 @@ package struct DownstreamProtocol: Sendable {
         func allows(_ era: Revision.Era) -> Bool { self != .only(era == .stateless ? .handshake : .stateless) }
     }
 
-    package enum Action: Sendable {
+    package enum Action {
         case send([ByteBuffer])
         /// These are the server's features of this kind now, each an element of the list's result.
         case listed(FeatureKind, [JSONView], then: [ByteBuffer])
         /// The list could not be read, for this reason; what was known before stays.
         case listFailed(FeatureKind, String, then: [ByteBuffer])
         /// The message answers this request.
-        indirect case answer(ForwardedRequest)
+        case answer(ForwardedRequest)
         /// The message is progress of this request, for which the host has a token.
         case progress(ForwardedRequest, token: String)
         /// The message is progress under the token of a request that was answered: perhaps with a task.
@@ -90,7 +90,7 @@ package struct DownstreamProtocol: Sendable {
         case ignore(String)
     }
 
-    enum Waiting: Sendable {
+    enum Waiting {
         case initialize
         case discover
         /// `subscriptions/listen`, which is answered when the server stops telling of changes.
@@ -102,8 +102,7 @@ package struct DownstreamProtocol: Sendable {
         case check
         /// A look at the task that this request became; or the wait for its result, which has no end of its own.
         case task(of: Int, Method, deadline: Instant?)
-        // Elsewhere, for it is large, and entries are moved about.
-        indirect case forwarded(ForwardedRequest, deadline: Instant)
+        case forwarded(ForwardedRequest, deadline: Instant)
     }
 
     /// How long one page of a list may take. The first lists are bounded by the server's start-up time as well.
@@ -168,18 +167,17 @@ package struct DownstreamProtocol: Sendable {
     }
 
     /// Changes whose request one in flight is; its time begins anew.
-    package mutating func update(_ id: Int, now: Instant, _ change: (inout ForwardedRequest) -> Void) {
-        guard case .forwarded(var request, _) = requests[id] else { return }
-        change(&request)
+    package func update(_ id: Int, now: Instant, _ change: (ForwardedRequest) -> Void) {
+        guard case .forwarded(let request, _) = requests[id] else { return }
+        change(request)
         requests[id] = .forwarded(request, deadline: request.deadline(from: now))
     }
 
     /// A person was asked something on account of this request, and is not to be asked again.
-    package mutating func wasAskedAbout(_ id: Int, isCertain: Bool) {
+    package func wasAskedAbout(_ id: Int, isCertain: Bool) {
         for (other, waiting) in Array(requests.entries) where other == id || !isCertain && other < id {
-            guard case .forwarded(var request, let deadline) = waiting, request.isHarmless else { continue }
+            guard case .forwarded(let request, _) = waiting, request.isHarmless else { continue }
             request.isHarmless = false
-            requests[other] = .forwarded(request, deadline: deadline)
         }
     }
 
@@ -200,16 +198,14 @@ package struct DownstreamProtocol: Sendable {
     }
 
     /// The server was heard about this request, which says enough of it.
-    package mutating func checkAnswered(_ id: Int) -> Action {
+    package func checkAnswered(_ id: Int) -> Action {
         _ = requests.remove(id)
         return .checked(isHealthy: true)
     }
 
     /// The request is sent now: it had to wait for that, or is sent once more.
-    package mutating func sent(_ id: Int, now: Instant) {
-        guard case .forwarded(var request, let deadline) = requests[id] else { return }
-        request.sent = now
-        requests[id] = .forwarded(request, deadline: deadline)
+    package func sent(_ id: Int, now: Instant) {
+        if case .forwarded(let request, _) = requests[id] { request.sent = now }
     }
 
     /// The request that is in flight under this id.
@@ -252,14 +248,14 @@ package struct DownstreamProtocol: Sendable {
 
     /// Takes a request that is about to be sent.
     /// - Returns: the id to send it under, which is also the progress token to ask for; `nil` if too many requests are waiting.
-    package mutating func forward(_ request: ForwardedRequest, now: Instant) -> Int? {
+    package func forward(_ request: ForwardedRequest, now: Instant) -> Int? {
         clock = max(clock, now)
         return requests.insert(.forwarded(request, deadline: request.deadline(from: now)))
     }
 
     /// Gives a request up. Its answer, should it come, is dropped.
     /// - Returns: the request, if it was still in flight, so that the server has to be told.
-    package mutating func abandon(_ id: Int) -> ForwardedRequest? {
+    package func abandon(_ id: Int) -> ForwardedRequest? {
         guard case .forwarded(let request, _) = requests[id] else { return nil }
         // Its place is free at once: a server that honours the cancellation never answers. The id is not used again, so an answer
         // that comes all the same is known for what it is.
@@ -273,18 +269,18 @@ package struct DownstreamProtocol: Sendable {
     }
 
     /// - Returns: the request to send, if the server logs and we may ask it now; else it is sent as soon as we may.
-    package mutating func setLevel(_ level: LogLevel) -> ByteBuffer? {
+    package func setLevel(_ level: LogLevel) -> ByteBuffer? {
         self.level = level
         return phase == .ready && era == .handshake ? levelRequest() : nil
     }
 
     /// A request of our own, whose answer only matters if it is a refusal.
-    package mutating func ask(_ method: Method, _ members: @escaping (inout JSONWriter) -> Void) -> ByteBuffer? {
+    package func ask(_ method: Method, _ members: @escaping (inout JSONWriter) -> Void) -> ByteBuffer? {
         requests.insert(.own(method, deadline: ownDeadline)).map { request($0, method, members) }
     }
 
     /// - Returns: a request whose answer shows that the server is well.
-    package mutating func check(_ method: Method) -> ByteBuffer? {
+    package func check(_ method: Method) -> ByteBuffer? {
         // There is no ping in the stateless era; what every server there must answer is this (2026-07-28, server/discover).
         let asked = method == .ping && era == .stateless ? .discover : method
         return requests.insert(.check).map { request($0, asked) }
@@ -292,7 +288,7 @@ package struct DownstreamProtocol: Sendable {
 
     /// The answer to what ``check(_:)`` asked is not waited for any more.
     /// - Returns: our id of it.
-    package mutating func endCheck() -> Int? {
+    package func endCheck() -> Int? {
         for (id, waiting) in Array(requests.entries) {
             guard case .check = waiting else { continue }
             _ = requests.remove(id)
@@ -313,7 +309,7 @@ package struct DownstreamProtocol: Sendable {
 
     // MARK: What we receive
 
-    package mutating func received(_ message: Message, now: Instant) -> Action {
+    package func received(_ message: Message, now: Instant) -> Action {
         clock = max(clock, now)
         return switch message.kind {
         case .result, .error: answer(message, now: now)
@@ -325,7 +321,7 @@ package struct DownstreamProtocol: Sendable {
     /// The peer sent something for this id that we cannot use.
     /// - Parameter why: completes "its answer is …".
     /// - Returns: what that means: a request that will never be answered, a list that cannot be read, or nothing.
-    package mutating func unusableAnswer(_ id: RequestID?, why: String, now: Instant) -> Action {
+    package func unusableAnswer(_ id: RequestID?, why: String, now: Instant) -> Action {
         guard let id, let number = Int(id.text), let waiting = requests.remove(number) else { return .ignore(why) }
         switch waiting {
         case .forwarded(let request, _): return .answer(request)
@@ -343,7 +339,7 @@ package struct DownstreamProtocol: Sendable {
 
     /// A request was sent and will not be answered: the transport says so, for this request alone.
     /// - Parameter why: what the server did, as in "server 'x' is down: …".
-    package mutating func requestFailed(_ id: Int, why: String, now: Instant) -> Action {
+    package func requestFailed(_ id: Int, why: String, now: Instant) -> Action {
         clock = max(clock, now)
         switch requests.remove(id) {
         case .forwarded(let request, _): return .answer(request)
@@ -365,7 +361,7 @@ package struct DownstreamProtocol: Sendable {
         }
     }
 
-    private mutating func answer(_ message: Message, now: Instant) -> Action {
+    private func answer(_ message: Message, now: Instant) -> Action {
         let id = message.integerID
         if let id, let began = taskBegan(id, message, now: now) { return began }
         guard let id, let waiting = requests.remove(id) else {
@@ -394,7 +390,7 @@ package struct DownstreamProtocol: Sendable {
         }
     }
 
-    private mutating func request(_ message: Message) -> Action {
+    private func request(_ message: Message) -> Action {
         guard let id = message.id else { return .ignore("a request without an id") }
         // Stateless servers ask in their results alone.
         if era == .stateless { return .send([Composition.error(id: id, .methodNotFound, "Servers send no requests in this revision")]) }
@@ -405,7 +401,7 @@ package struct DownstreamProtocol: Sendable {
         }
     }
 
-    private mutating func notification(_ message: Message, now: Instant) -> Action {
+    private func notification(_ message: Message, now: Instant) -> Action {
         switch message.method {
         case .progress:
             // The token we gave it is our id of the request.

@@ -37,7 +37,9 @@ package struct ParkingID: Hashable, Sendable {
 }
 
 /// A request on its way through us: whose it is, and how long it may take.
-package struct ForwardedRequest: Sendable {
+///
+/// One object from the moment it is sent until it is answered: it is handed on too often to be copied each time.
+package final class ForwardedRequest {
     /// What is asked of the server; it decides what the host is told if there is no answer.
     package enum Purpose: Hashable, Sendable {
         case tool, prompt, read, complete

@@ -2,11 +2,11 @@
 ///
 /// An id is a serial number and the entry's slot in one integer: found without hashing, and never used again on this connection
 /// (2025-11-25, basic, "Requests"). Ids stay below 2^53 for 2^41 requests, so a peer that reads numbers as doubles keeps them exact.
-package struct RequestTable<Entry: Sendable>: Sendable {
+package struct RequestTable<Entry> {
     /// Requests that may wait at once.
     package static var capacity: Int { 4096 }
 
-    private struct Slot: Sendable {
+    private struct Slot {
         var id = 0
         var entry: Entry?
     }
