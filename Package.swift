@@ -39,6 +39,7 @@ let package = Package(
         .systemLibrary(
             name: "CLibYAML", pkgConfig: "yaml-0.1",
             providers: [.apt(["libyaml-dev"]), .brew(["libyaml"])]),
+        .systemLibrary(name: "CMalloc"),
         // What tests of several modules use.
         .target(
             name: "TestSupport",
@@ -172,8 +173,8 @@ let package = Package(
         .executableTarget(
             name: "mcpagg",
             dependencies: [
-                "Aggregation", "Authorization", "ConfigFile", "FeatureCatalog", "JSONRPC", "Lifecycle", "MCPProtocol", "Resilience",
-                "Transports",
+                "Aggregation", "Authorization", "CMalloc", "ConfigFile", "FeatureCatalog", "JSONRPC", "Lifecycle", "MCPProtocol",
+                "Resilience", "Transports",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "NIOCore", package: "swift-nio"),

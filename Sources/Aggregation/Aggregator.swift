@@ -57,16 +57,19 @@ package actor Aggregator {
         package var tokenFile: String?
         /// Seconds since 1970.
         package var wallClock: @Sendable () -> Int64
+        /// Gives memory that is free back to the system.
+        package var releaseMemory: @Sendable () -> Void
 
         package init(
             environment: [String: String], workingDirectory: String, marks: [String: String] = [:], tokenFile: String? = nil,
-            wallClock: @escaping @Sendable () -> Int64 = { 0 }
+            wallClock: @escaping @Sendable () -> Int64 = { 0 }, releaseMemory: @escaping @Sendable () -> Void = {}
         ) {
             self.environment = environment
             self.workingDirectory = workingDirectory
             self.marks = marks
             self.tokenFile = tokenFile
             self.wallClock = wallClock
+            self.releaseMemory = releaseMemory
         }
     }
 
@@ -117,6 +120,7 @@ package actor Aggregator {
     var settledWaiters: [CheckedContinuation<Void, Never>] = []
 
     let pending = PendingWrites()
+    var quiet = QuietWatch()
     /// Makes the faults that somebody has asked for.
     let injection: FaultInjection?
     /// What outlives us, to end all that was launched.
@@ -209,6 +213,8 @@ package actor Aggregator {
         /// No host has said what it can do.
         case hostWait
         case announce
+        /// There was traffic, and may be none any more.
+        case quiet
         case hostGrace(HostConnectionID)
         /// Nothing keeps us longer than this.
         case end
@@ -282,12 +288,19 @@ package actor Aggregator {
             let era = probedCapabilities == nil ? preferredEra : .stateless
             learn(probedCapabilities ?? ClientCapabilities(), era: era, isAssumed: probedCapabilities == nil)
         case .announce: announce()
+        case .quiet: quietIsDue()
         case .hostGrace(let id): if let host = hosts[id] { leave(host) }
         case .end: end()
         }
     }
 
     // MARK: Writing
+
+    /// All lines of one read were worked off.
+    func readCompleted() {
+        expectQuiet()
+        flush()
+    }
 
     /// Writes what this turn of the event loop has gathered, one write per peer.
     func flush() {

@@ -20,7 +20,7 @@ struct HostDelegate: ConnectionDelegate {
     let connection: HostConnectionID
 
     func received(_ line: LineFraming.Line) { aggregator.onLoop { $0.received(line, from: connection) } }
-    func readCompleted() { aggregator.onLoop { $0.flush() } }
+    func readCompleted() { aggregator.onLoop { $0.readCompleted() } }
     func writabilityChanged(_ isWritable: Bool) {
         aggregator.onLoop { $0.hostWritabilityChanged(connection, isWritable: isWritable) }
     }
@@ -40,7 +40,7 @@ struct DownstreamDelegate: ChildDelegate {
     let launch: Int
 
     func received(_ line: LineFraming.Line) { perform { $0.received(line, from: $1) } }
-    func readCompleted() { aggregator.onLoop { $0.flush() } }
+    func readCompleted() { aggregator.onLoop { $0.readCompleted() } }
     func writabilityChanged(_ isWritable: Bool) {}
     func inputClosed(unterminated: Int) { performAndFlush { $0.inputClosed(of: $1, unterminated: unterminated) } }
     func outputClosed() { performAndFlush { aggregator, downstream in aggregator.outputClosed(of: downstream) } }
@@ -75,7 +75,7 @@ struct DownstreamRemoteDelegate: RemoteDelegate {
         perform { $0.received(body, from: $1, on: request, status: status, isStale: isStale) }
     }
     func redacted(_ text: String) -> String { aggregator.onLoop { $0.redact(text) } }
-    func readCompleted() { aggregator.onLoop { $0.flush() } }
+    func readCompleted() { aggregator.onLoop { $0.readCompleted() } }
     func isInFlight(_ request: Int) -> Bool { perform(otherwise: false) { $1.machine.isInFlight(request) } }
     func sent(_ request: Int) { perform { $1.machine.sent(request, now: $0.now) } }
     func failed(_ request: Int, _ failure: HTTPFailure, attempts: Int, mayRepeat: Bool) -> RemoteServer.Decision {

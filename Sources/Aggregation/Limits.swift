@@ -16,6 +16,9 @@ package enum Limits {
     /// The same for all servers together.
     package static let allWaitingCalls = 4_096
     package static let allWaitingBytes = 4 * LineFraming.defaultLimit
+    /// Silence after which memory that is free goes back to the system; and how many times as long that is put off by traffic.
+    package static let quietTime = Duration.seconds(1)
+    package static let quietDelays = 30
     /// Calls of unknown tools that wait for servers which are starting for the first time.
     package static let earlyRequests = 256
     /// Questions of one server that hosts have not answered yet.

@@ -29,7 +29,7 @@ struct Running {
             surroundings: Aggregator.Surroundings(
                 environment: surroundings.environment, workingDirectory: surroundings.workingDirectory,
                 marks: location.ancestryMark, tokenFile: try? StateDirectory(surroundings).credentials,
-                wallClock: { SystemTime.seconds }),
+                wallClock: { SystemTime.seconds }, releaseMemory: FreeMemory.release),
             guardProcess: Self.guardProcess,
             logger: logger,
             random: SystemRandomNumberGenerator())

@@ -30,6 +30,8 @@ FAULT_EVERY, SAVE_EVERY = 2.5, 3.0  # seconds
 MOST_OPEN = 200
 # Servers that lost several lives wait before the next one, and connections of the pool are kept for a minute.
 RECOVERY = 120.0
+# Free memory goes back to the system after a second of silence, or two.
+SILENCE = 2.5
 
 CHILDREN = {"old": ["--revision", "2025-03-26"], "new": ["--era", "stateless"], "both": ["--era", "both"]}
 SITES = {"site": {}, "stateless": {"eras": ("stateless",)}}
@@ -247,6 +249,7 @@ class Mixture:
         await asyncio.sleep(2)
         WAYS[1](self.path, config_text(self.base(), **SETTINGS))
         await asyncio.gather(*(actor.rest() for actor in self.actors))
+        await asyncio.sleep(SILENCE)
         for actor in self.actors:
             actor.look(loop.time() - begun)
 
