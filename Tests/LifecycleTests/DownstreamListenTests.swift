@@ -75,14 +75,14 @@ struct DownstreamListenTests {
         #expect(conversation.machine.listen(to: []).isEmpty, "it listens to that already")
         #expect(try conversation.listChanged().hasPrefix("send ["))
         let silent = try Conversation.stateless(capabilities: #"{"tools":{},"prompts":{"listChanged":false}}"#)
-        var machine = silent.machine
+        let machine = silent.machine
         #expect(machine.listen(to: []).isEmpty, "it announces nothing")
         #expect(String(buffer: machine.listen(to: ["a"])[0]).contains(#""notifications":{"resourceSubscriptions":["a"]}"#))
     }
 
     @Test("are not asked for in the handshake era")
     func handshake() throws {
-        var conversation = try Conversation.ready(capabilities: Self.everything)
+        let conversation = try Conversation.ready(capabilities: Self.everything)
         #expect(conversation.machine.listen(to: ["a"]).isEmpty)
     }
 

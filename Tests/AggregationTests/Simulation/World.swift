@@ -328,7 +328,7 @@ extension Aggregator {
         }
         for timer in timers.keys {
             switch timer {
-            case .restart, .health, .startup, .teardown, .childEnd, .probe, .listenAgain, .expiry, .relist, .headers: break
+            case .restart, .health, .startup, .teardown, .childEnd, .probe, .listenAgain, .expiry, .relist, .headers, .quiet: break
             default: left.append("timer \(timer)")
             }
         }
