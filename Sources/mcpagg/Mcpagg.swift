@@ -30,6 +30,7 @@ struct Mcpagg: AsyncParsableCommand {
 
     /// Not ArgumentParser's own way in, whose exit codes are others than ours. And not `async`: that would start threads first.
     static func main() {
+        FreeMemory.share()
         // A host or a pipe that closes is an error of that one write, not the end of the program.
         signal(SIGPIPE, SIG_IGN)
         // The runtime may have taken these for its report of a crash, and go on after it.
