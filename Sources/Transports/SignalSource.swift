@@ -11,17 +11,22 @@ package enum SignalSource {
     package static func open(
         _ numbers: [CInt], on eventLoop: any EventLoop, received: @escaping @Sendable (CInt) -> Void
     ) async throws {
-        var descriptor: CInt = -1
-        let code = cguard_note_signals(numbers, CInt(numbers.count), &descriptor)
-        guard code == 0 else { throw SystemError("signals", code: code) }
-        // What is noted until then waits in the pipe.
-        _ = try await NIOPipeBootstrap(group: eventLoop)
-            .channelInitializer { channel in
-                channel.eventLoop.makeCompletedFuture {
-                    try channel.pipeline.syncOperations.addHandler(BytesHandler { hand(on: $0, to: received) })
+        // On its thread: there they are not blocked from then on, wherever else they are.
+        try await eventLoop.submit {
+            var descriptor: CInt = -1
+            let code = cguard_note_signals(numbers, CInt(numbers.count), &descriptor)
+            guard code == 0 else { throw SystemError("signals", code: code) }
+            return descriptor
+        }.flatMap { descriptor in
+            // What is noted until then waits in the pipe.
+            NIOPipeBootstrap(group: eventLoop)
+                .channelInitializer { channel in
+                    channel.eventLoop.makeCompletedFuture {
+                        try channel.pipeline.syncOperations.addHandler(BytesHandler { hand(on: $0, to: received) })
+                    }
                 }
-            }
-            .takingOwnershipOfDescriptor(input: descriptor).get()
+                .takingOwnershipOfDescriptor(input: descriptor)
+        }.map { _ in }.get()
     }
 
     private static func hand(on numbers: ByteBuffer, to received: (CInt) -> Void) {

@@ -89,7 +89,7 @@ enum {
 };
 
 /// From now on each of these signals does nothing but put its number, one byte, into a pipe. A new program does not inherit that.
-/// The calling thread gets them, if no other does.
+/// They are not blocked in the calling thread any more.
 /// `read_end` is never waited for, closed on exec, and never ends. Only once in a process.
 /// Returns 0, or what errno said; EBUSY the second time.
 int cguard_note_signals(const int *numbers, int count, int *read_end);
