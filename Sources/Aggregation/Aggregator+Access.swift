@@ -179,7 +179,7 @@ extension Aggregator {
         let (id, launch, fetch) = (downstream.id, downstream.launches, access.fetches + 1)
         downstream.remote?.access.fetches = fetch
         // Detached: it must not inherit our isolation, or the event loop would wait for the file.
-        downstream.remote?.access.fetch = Task.detached {
+        downstream.remote?.access.fetch = Task.detached(executorPreference: sideExecutor) {
             let outcome: Result<AccessToken?, AuthorizationProblem>
             do throws(AuthorizationProblem) {
                 outcome = .success(try await body())
@@ -295,7 +295,7 @@ extension Aggregator {
         downstream.remote?.access.fetches = fetch
         let run = HeadersCommand.run(process, guardedBy: childGuard, on: eventLoop)
         let (result, bound) = (run.outcome, NIOLoopBound(run, eventLoop: eventLoop))
-        downstream.remote?.access.fetch = Task {
+        downstream.remote?.access.fetch = Task(executorPreference: LoopExecutor(eventLoop)) {
             let outcome: Result<[(name: String, value: String)], HTTPFailure>
             do {
                 outcome = .success(
@@ -307,7 +307,7 @@ extension Aggregator {
             } catch {
                 outcome = .failure(error as? HTTPFailure ?? HeadersCommand.notRun("\(error)"))
             }
-            fetchedHeaders(outcome, for: id, launch: launch, fetch: fetch, lifetime: command.lifetime)
+            await self.fetchedHeaders(outcome, for: id, launch: launch, fetch: fetch, lifetime: command.lifetime)
         }
     }
 

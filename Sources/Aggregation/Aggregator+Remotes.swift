@@ -37,7 +37,7 @@ extension Aggregator {
             let server = RemoteServer(
                 target, settings: settings, wire: wire, client: client, on: eventLoop, pending: pending,
                 delegate: DownstreamRemoteDelegate(aggregator: self, downstream: downstream.id, launch: downstream.launches),
-                random: random, messageLimit: Limits.messageLength)
+                beside: sideExecutor, random: random, messageLimit: Limits.messageLength)
             server.setReading(readsServers)
             server.faults = downstream.faults
             let clients = HTTPClients(settings, proxies: proxies, on: eventLoop)
@@ -57,7 +57,8 @@ extension Aggregator {
         surroundings.tokenFile.map { path in
             Authorizer(
                 store: TokenStore(path: path) { text in self.eventLoop.execute { self.assumeIsolated { $0.report(.warning, text) } } },
-                client: { try await clients.client(for: $0) }, on: eventLoop, now: surroundings.wallClock, random: random)
+                client: { try await clients.client(for: $0) }, on: eventLoop, now: surroundings.wallClock, beside: sideExecutor,
+                random: random)
         }
     }
 

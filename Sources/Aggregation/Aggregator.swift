@@ -81,6 +81,8 @@ package actor Aggregator {
     let options: Options
     let surroundings: Surroundings
     let launcher: ChildLauncher?
+    /// Runs what may block, as files and people do; `nil` for anywhere but on the event loop.
+    let sideExecutor: (any TaskExecutor)?
     var logger: Logger
     var random: any RandomNumberGenerator & Sendable
     /// What the states of parked calls begin with. Another one in each process: an mcpagg behind this one has states, too.
@@ -220,10 +222,13 @@ package actor Aggregator {
         case end
     }
 
-    /// - Parameter guardProcess: one that nobody else uses; without it the first launch forks one.
+    /// - Parameters:
+    ///   - executor: for what may block.
+    ///   - guardProcess: one that nobody else uses; without it the first launch forks one.
     package init(
-        on eventLoop: any EventLoop, identity: Implementation, options: Options = Options(), surroundings: Surroundings,
-        guardProcess: GuardProcess? = nil, logger: Logger, random: any RandomNumberGenerator & Sendable, launcher: ChildLauncher? = nil
+        on eventLoop: any EventLoop, beside executor: (any TaskExecutor)? = nil, identity: Implementation, options: Options = Options(),
+        surroundings: Surroundings, guardProcess: GuardProcess? = nil, logger: Logger, random: any RandomNumberGenerator & Sendable,
+        launcher: ChildLauncher? = nil
     ) {
         self.eventLoop = eventLoop
         self.identity = identity
@@ -233,6 +238,7 @@ package actor Aggregator {
         clientCapabilities = options.clientCapabilities
         self.surroundings = surroundings
         self.launcher = launcher
+        sideExecutor = executor
         self.guardProcess = guardProcess
         self.logger = logger
         var random = random

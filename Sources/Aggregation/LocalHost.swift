@@ -125,13 +125,16 @@ extension Aggregator {
     private func askNextLocalQuestion(_ connection: HostConnectionID) {
         guard let requests = local[connection], requests.asking == nil, let asked = requests.asked, let question = requests.questions.first
         else { return }
-        local[connection]?.asking = Task {
-            let answer = await asked(question.params)
-            local[connection]?.asking = nil
-            guard local[connection]?.questions.removeFirst().isWithdrawn == false else { return askNextLocalQuestion(connection) }
-            answerAsLocal(Composition.result(id: RequestID(question.id), answer), connection)
-            askNextLocalQuestion(connection)
+        local[connection]?.asking = Task(executorPreference: sideExecutor) {
+            await self.localAnswered(question, with: await asked(question.params), connection)
         }
+    }
+
+    private func localAnswered(_ question: LocalRequests.Question, with answer: ByteBuffer, _ connection: HostConnectionID) {
+        local[connection]?.asking = nil
+        guard local[connection]?.questions.removeFirst().isWithdrawn == false else { return askNextLocalQuestion(connection) }
+        answerAsLocal(Composition.result(id: RequestID(question.id), answer), connection)
+        askNextLocalQuestion(connection)
     }
 
     private func withdrawLocalQuestion(_ id: Int?, of connection: HostConnectionID) {

@@ -8,6 +8,8 @@ package actor Authorizer {
     nonisolated let web: Web
     /// Seconds since 1970.
     nonisolated let now: @Sendable () -> Int64
+    /// Runs what must not end with its cause; `nil` for anywhere.
+    private nonisolated let executor: (any TaskExecutor)?
     var random: any RandomNumberGenerator & Sendable
     private var cache: (signature: TokenStore.Signature?, credentials: Credentials)?
     /// A refresh token may be good for one use only: whoever wants one refreshed that is being refreshed gets the same answer.
@@ -21,13 +23,15 @@ package actor Authorizer {
     ///   - client: for a URL. It must follow no redirects, and check the certificate of that very host.
     ///   - eventLoop: for waits.
     ///   - now: seconds since 1970.
+    ///   - executor: what may block runs there; `nil` for anywhere. It is to be the one of whoever calls, too.
     package init(
         store: TokenStore, client: @escaping @Sendable (_ url: String) async throws -> HTTPClient, on eventLoop: any EventLoop,
-        now: @escaping @Sendable () -> Int64, random: any RandomNumberGenerator & Sendable
+        now: @escaping @Sendable () -> Int64, beside executor: (any TaskExecutor)? = nil, random: any RandomNumberGenerator & Sendable
     ) {
         self.store = store
         web = Web(client: client, eventLoop: eventLoop)
         self.now = now
+        self.executor = executor
         self.random = random
     }
 
@@ -99,9 +103,9 @@ package actor Authorizer {
     ) async throws(AuthorizationProblem) -> AccessToken? {
         if let running = refreshes[key] { return try await running.value.get() }
         // A task of its own: were it cancelled with the request that is its cause, the new refresh token could be lost.
-        let refresh = Task { () -> Result<AccessToken?, AuthorizationProblem> in
+        let refresh = Task(executorPreference: executor) { () -> Result<AccessToken?, AuthorizationProblem> in
             do throws(AuthorizationProblem) {
-                return .success(try await renew(server, address, key, insteadOf: seen))
+                return .success(try await self.renew(server, address, key, insteadOf: seen))
             } catch {
                 return .failure(error)
             }

@@ -41,16 +41,12 @@ struct Web: Sendable {
         _ method: HTTPMethod, _ address: WebAddress, headers: [(name: String, value: String)] = [], body: ByteBuffer? = nil,
         wantsBody: Bool = true
     ) async throws(AuthorizationProblem) -> Answer {
-        var request = HTTPClientRequest(url: address.text)
-        request.method = method
-        request.headers.add(name: "User-Agent", value: "mcpagg")
-        for (name, value) in headers { request.headers.add(name: name, value: value) }
-        if let body { request.body = .bytes(body) }
+        let headers = HTTPHeaders([("User-Agent", "mcpagg")] + headers.map { ($0.name, $0.value) })
         do {
-            return try await within(AuthorizationLimits.requestTime) { [request] in
-                let response = try await client(address.text).execute(request, timeout: TimeAmount(AuthorizationLimits.requestTime))
-                let body = wantsBody ? try await response.body.collect(upTo: AuthorizationLimits.answerLength) : ByteBuffer()
-                return Answer(status: Int(response.status.code), headers: response.headers, body: body)
+            return try await within(AuthorizationLimits.requestTime) {
+                let request = try HTTPClient.Request(
+                    url: address.text, method: method, headers: headers, body: body.map { .byteBuffer($0) })
+                return try await AnswerReader.answer(to: request, from: try await client(address.text), wantsBody: wantsBody)
             }
         } catch _ where Task.isCancelled {
             throw .cancelled

@@ -37,7 +37,7 @@ final class DirectoryEvents {
             .whenComplete { result in
                 guard case .success(let channel) = result, !self.isClosed else { return self.close() }
                 self.channel = channel
-                try? channel.pipeline.syncOperations.addHandler(Handler { self.received($0) })
+                try? channel.pipeline.syncOperations.addHandler(BytesHandler { self.received($0) })
             }
     }
 
@@ -88,13 +88,6 @@ final class DirectoryEvents {
             if name.isEmpty || mask & UInt32(IN_Q_OVERFLOW) != 0 || names[watch]?.contains(name) == true { concernsUs = true }
         }
         if concernsUs { noticed() }
-    }
-
-    private final class Handler: ChannelInboundHandler {
-        typealias InboundIn = ByteBuffer
-        private let received: (ByteBuffer) -> Void
-        init(_ received: @escaping (ByteBuffer) -> Void) { self.received = received }
-        func channelRead(context: ChannelHandlerContext, data: NIOAny) { received(unwrapInboundIn(data)) }
     }
 }
 #endif

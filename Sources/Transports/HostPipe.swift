@@ -1,4 +1,3 @@
-import Dispatch
 import JSONRPC
 package import NIOCore
 import NIOPosix
@@ -87,7 +86,7 @@ private enum DescriptorCopy {
     }
 
     private static func copy(from source: CInt, to target: CInt, finished: @escaping @Sendable () -> Void) {
-        DispatchQueue(label: "descriptor copy").async {
+        MultiThreadedEventLoopGroup(numberOfThreads: 1).next().execute {
             withUnsafeTemporaryAllocation(byteCount: chunkLength, alignment: 16) { chunk in
                 copying: while true {
                     let count = read(source, chunk.baseAddress, chunk.count)

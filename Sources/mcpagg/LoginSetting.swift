@@ -1,10 +1,8 @@
 import Authorization
 import ConfigFile
 import NIOCore
-import NIOPosix
 import OrderedCollections
 import Transports
-import UnixSignals
 
 /// What `login` and `logout` work with: one server behind a URL, and who can get its tokens.
 struct LoginSetting {
@@ -43,18 +41,19 @@ struct LoginSetting {
     /// Lets `body` work until it is done, or a signal comes. A second signal does not wait.
     /// - Throws: ``Failure``, ``ExitStatus``.
     func run<Result: Sendable>(_ body: @escaping @Sendable (Authorizer) async throws -> Result) async throws -> Result {
-        let eventLoop = MultiThreadedEventLoopGroup(numberOfThreads: 1).next()
+        let start = Start.ours
+        let eventLoop = start.eventLoop
         let clients = HTTPClients(settings, proxies: ProxyRules(environment: ProcessSurroundings().environment), on: eventLoop)
         let authorizer = Authorizer(
             store: store, client: { try await clients.client(for: $0) }, on: eventLoop, now: { SystemTime.seconds },
-            random: SystemRandomNumberGenerator())
-        let signals = await UnixSignalsSequence(trapping: .sigint, .sigterm, .sighup)
-        let work = Task { try await body(authorizer) }
-        let watch = Task { () -> ExitStatus in
+            beside: start.side, random: SystemRandomNumberGenerator())
+        let signals = try await Running.interruptions(on: eventLoop)
+        let work = Task(executorPreference: start.side) { try await body(authorizer) }
+        let watch = Task(executorPreference: start.executor) { () -> ExitStatus in
             var status = ExitStatus.interrupted
             for await signal in signals {
                 if work.isCancelled { end(with: status) }
-                status = signal == .sigint ? .interrupted : signal == .sigterm ? .terminated : .hungUp
+                status = signal
                 work.cancel()
             }
             return status

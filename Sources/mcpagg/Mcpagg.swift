@@ -1,6 +1,7 @@
 import ArgumentParser
-import Dispatch
 import FeatureCatalog
+import NIOCore
+import NIOPosix
 import Transports
 
 #if canImport(Glibc)
@@ -28,7 +29,8 @@ struct Mcpagg: AsyncParsableCommand {
         ],
         defaultSubcommand: Serve.self)
 
-    /// Not ArgumentParser's own way in, whose exit codes are others than ours. And not `async`: that would start threads first.
+    /// Not ArgumentParser's own way in, whose exit codes are others than ours. And not `async`: that would start threads first, and run
+    /// tasks where ``LoopExecutor`` says why they must not.
     static func main() {
         FreeMemory.share()
         // A host or a pipe that closes is an error of that one write, not the end of the program.
@@ -37,7 +39,11 @@ struct Mcpagg: AsyncParsableCommand {
         for number in [SIGQUIT, SIGABRT] { signal(number, SIG_DFL) }
         // Or the first thing opened would take the place of a closed standard stream, and be written to.
         for descriptor in STDIN_FILENO...STDERR_FILENO where fcntl(descriptor, F_GETFD) < 0 { _ = open("/dev/null", O_RDWR) }
-        let arguments = CommandLine.arguments
+        // This thread becomes the event loop: one thread less to start and to wake up.
+        MultiThreadedEventLoopGroup.withCurrentThreadAsEventLoop { begin(CommandLine.arguments, on: $0) }
+    }
+
+    private static func begin(_ arguments: [String], on eventLoop: any EventLoop) {
         let command: any ParsableCommand
         do {
             command = try parsed(arguments)
@@ -48,9 +54,8 @@ struct Mcpagg: AsyncParsableCommand {
         // Before there are threads, and before there is memory of which it would keep a copy. If it cannot be had, the first launch
         // tries again, and says why.
         let guardProcess = launchesServers(command) ? try? GuardProcess.fork() : nil
-        // Detached, or it would begin on this thread, which is given up here.
-        Task.detached { end(with: await run(command, arguments, guardProcess)) }
-        dispatchMain()
+        let start = Start(guardProcess: guardProcess, executor: LoopExecutor(eventLoop))
+        Task.detached(executorPreference: start.executor) { end(with: await run(command, arguments, start)) }
     }
 
     private static func parsed(_ arguments: [String]) throws -> sending any ParsableCommand {
@@ -73,16 +78,14 @@ struct Mcpagg: AsyncParsableCommand {
         !(command is Check || command is Login || command is Logout)
     }
 
-    private static func run(
-        _ command: any ParsableCommand, _ arguments: [String], _ guardProcess: GuardProcess?
-    ) async -> ExitStatus {
+    private static func run(_ command: any ParsableCommand, _ arguments: [String], _ start: Start) async -> ExitStatus {
         do {
             var command = command
             // A cast to a protocol is looked up among all there are.
             if let serve = command as? Serve {
-                try await Running.$guardProcess.withValue(guardProcess) { try await serve.run() }
+                try await Start.$made.withValue(start) { try await serve.run() }
             } else if var command = command as? any AsyncParsableCommand {
-                try await Running.$guardProcess.withValue(guardProcess) { try await command.run() }
+                try await Start.$made.withValue(start) { try await command.run() }
             } else {
                 try command.run()
             }
@@ -115,6 +118,25 @@ struct Mcpagg: AsyncParsableCommand {
             return .usage
         }
     }
+}
+
+/// What `main` has made before a command runs.
+struct Start: Sendable {
+    @TaskLocal static var made: Start?
+
+    static var ours: Start {
+        guard let made else { preconditionFailure("only main runs commands") }
+        return made
+    }
+
+    /// Forked before there were threads, for the one aggregator of this process.
+    let guardProcess: GuardProcess?
+    /// The main thread, which nothing may block that somebody else waits for.
+    let executor: LoopExecutor
+    /// For what may block.
+    let side = SideThread()
+
+    var eventLoop: any EventLoop { executor.eventLoop }
 }
 
 /// The one way out.

@@ -5,14 +5,20 @@ import Lifecycle
 import Logging
 import MCPProtocol
 import NIOCore
-import NIOPosix
 import Transports
-import UnixSignals
+
+#if canImport(Glibc)
+import Glibc
+#elseif canImport(Musl)
+import Musl
+#elseif canImport(Darwin)
+import Darwin
+#endif
 
 /// An aggregator that runs for one command.
 struct Running {
-    /// What `main` forked before there were threads, for the one aggregator of this process.
-    @TaskLocal static var guardProcess: GuardProcess?
+    /// Signals of a command that may wait: the first cancels it, the second does not wait for that, more say nothing more.
+    static let signalLimit = 2
 
     let aggregator: Aggregator
     let surroundings: ProcessSurroundings
@@ -20,17 +26,18 @@ struct Running {
     /// - Parameter location: the config file, which a child of ours must not start from again.
     init(options: Aggregator.Options, location: ConfigLocation, surroundings: ProcessSurroundings, logLevel: Logger.Level) {
         self.surroundings = surroundings
+        let start = Start.ours
         var logger = Logger(label: "mcpagg") { _ in LogOutput() }
         logger.logLevel = logLevel
         aggregator = Aggregator(
-            on: MultiThreadedEventLoopGroup(numberOfThreads: 1).next(),
+            on: start.eventLoop, beside: start.side,
             identity: Implementation(name: "mcpagg", version: Version.text),
             options: options,
             surroundings: Aggregator.Surroundings(
                 environment: surroundings.environment, workingDirectory: surroundings.workingDirectory,
                 marks: location.ancestryMark, tokenFile: try? StateDirectory(surroundings).credentials,
                 wallClock: { SystemTime.seconds }, releaseMemory: FreeMemory.release),
-            guardProcess: Self.guardProcess,
+            guardProcess: start.guardProcess,
             logger: logger,
             random: SystemRandomNumberGenerator())
     }
@@ -47,16 +54,17 @@ struct Running {
     ) async throws -> Result {
         let running = Running(
             options: .oneShot, location: location, surroundings: surroundings, logLevel: global.logLevel?.level ?? .critical)
-        let signals = await UnixSignalsSequence(trapping: .sigint, .sigterm, .sighup)
+        let start = Start.ours
+        let signals = try await interruptions(on: start.eventLoop)
         await running.aggregator.apply(config)
-        let work = Task { try await body(running) }
-        let watch = Task { () -> ExitStatus in
+        let work = Task(executorPreference: start.side) { try await body(running) }
+        let watch = Task(executorPreference: start.executor) { () -> ExitStatus in
             var status = ExitStatus.interrupted
             for await signal in signals {
                 if work.isCancelled {
                     await running.aggregator.shutDownNow()
                 } else {
-                    status = signal == .sigint ? .interrupted : signal == .sigterm ? .terminated : .hungUp
+                    status = signal
                     work.cancel()
                 }
             }
@@ -71,5 +79,14 @@ struct Running {
         } catch is CancellationError {
             throw await watch.value
         }
+    }
+
+    /// The signals by which a person or the system wants a command to end, as what it ends with.
+    static func interruptions(on eventLoop: any EventLoop) async throws -> AsyncStream<ExitStatus> {
+        let (signals, signal) = AsyncStream.makeStream(of: ExitStatus.self, bufferingPolicy: .bufferingOldest(signalLimit))
+        try await SignalSource.open([SIGINT, SIGTERM, SIGHUP], on: eventLoop) { number in
+            signal.yield(number == SIGINT ? .interrupted : number == SIGTERM ? .terminated : .hungUp)
+        }
+        return signals
     }
 }

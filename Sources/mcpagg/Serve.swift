@@ -4,9 +4,9 @@ import ConfigFile
 import Lifecycle
 import Logging
 import NIOCore
+import NIOPosix
 import Resilience
 import Transports
-import UnixSignals
 
 #if canImport(Glibc)
 import Glibc
@@ -49,15 +49,26 @@ struct Serve: AsyncParsableCommand {
         let running = Running(
             options: options, location: location, surroundings: surroundings, logLevel: global.logLevel?.level ?? .info)
         let aggregator = running.aggregator
-        // Before there are servers: a signal must end them too.
-        let signals = await UnixSignalsSequence(trapping: .sigint, .sigterm, .sighup, .sigusr1)
-        let reader = ConfigFollower(location: location, aggregator: aggregator)
+        let executor = Start.ours.executor
         let (changes, changed) = AsyncStream.makeStream(of: Bool.self, bufferingPolicy: .bufferingNewest(16))
+        let interrupts = NIOLoopBoundBox.makeBoxSendingValue(0, eventLoop: executor.eventLoop)
+        // Before there are servers: a signal must end them too.
+        try await SignalSource.open([SIGINT, SIGTERM, SIGHUP, SIGUSR1], on: executor.eventLoop) { signal in
+            switch signal {
+            case SIGHUP: changed.yield(true)
+            case SIGUSR1: aggregator.assumeIsolated { $0.resetBreakers() }
+            default:
+                interrupts.value += 1
+                let isFirst = interrupts.value == 1
+                aggregator.assumeIsolated { isFirst ? $0.shutDown(pace: .hurried) : $0.shutDownNow() }
+            }
+        }
+        let reader = ConfigFollower(location: location, aggregator: aggregator)
         // Watched before it is read, so that no change falls between the two.
         await aggregator.watch(location.path) { changed.yield(false) }
         changed.yield(true)
         let (firstRead, wasRead) = AsyncStream.makeStream(of: Void.self)
-        let follow = Task {
+        let follow = Task(executorPreference: executor) {
             for await isForced in changes {
                 await reader.read(isForced: isForced)
                 wasRead.yield()
@@ -67,36 +78,19 @@ struct Serve: AsyncParsableCommand {
         aggregator.eventLoop.scheduleTask(in: firstReadWait) { wasRead.yield() }
         for await _ in firstRead { break }
         await aggregator.connectHost(streams)
-        let listen = Task {
-            var interrupts = 0
-            for await signal in signals {
-                switch signal {
-                case .sighup:
-                    changed.yield(true)
-                    continue
-                case .sigusr1:
-                    await aggregator.resetBreakers()
-                    continue
-                default: break
-                }
-                interrupts += 1
-                if interrupts == 1 {
-                    await aggregator.shutDown(pace: .hurried)
-                } else {
-                    await aggregator.shutDownNow()
-                }
-            }
-        }
         try? await aggregator.ended.get()
-        listen.cancel()
         follow.cancel()
         // It stayed, and would have begun to serve with the first good save; but it never could.
         if await aggregator.neverHadGoodConfig { throw ExitStatus.usage }
     }
 }
 
-/// Reads the config file when it may have changed, and hands on what is new. Beside the event loop: a file can be slow.
+/// Reads the config file when it may have changed, and hands on what is new. On a thread of its own: a file can be slow, and nothing else
+/// is to wait for it.
 private actor ConfigFollower {
+    nonisolated var unownedExecutor: UnownedSerialExecutor { thread.executor.asUnownedSerialExecutor() }
+
+    private nonisolated let thread = MultiThreadedEventLoopGroup(numberOfThreads: 1).next()
     private let location: ConfigLocation
     private let aggregator: Aggregator
     private var last: [UInt8]?

@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import signal
 import subprocess
 import time
 
@@ -32,6 +33,29 @@ def test_a_signal_at_any_early_moment_leaves_nothing_behind(bench):
     # A signal may come before `main`; then nothing was launched yet.
     assert set(codes) <= {0, -15}, codes
     assert 0 in codes, codes
+
+
+def test_a_flood_of_one_signal_costs_no_other(bench):
+    bench.fake("alpha", record=False)
+    host = bench.host(bench.config())
+    host.tools_when(lambda names: "alpha__echo" in names)
+    for _ in range(20_000):
+        host.process.send_signal(signal.SIGHUP)
+    host.process.send_signal(signal.SIGTERM)
+    assert host.process.wait(timeout=tools.PATIENCE) == 0
+
+
+def test_signals_are_heard_although_whoever_started_it_had_blocked_them(bench):
+    bench.fake("alpha", record=False)
+    blocked = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1}
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, blocked)
+    try:
+        host = bench.host(bench.config())
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    host.tools_when(lambda names: "alpha__echo" in names)
+    host.process.terminate()
+    assert host.process.wait(timeout=tools.PATIENCE) == 0
 
 
 def test_a_pipe_in_the_place_of_the_config_file_is_refused_and_the_next_file_is_read(bench):

@@ -23,7 +23,7 @@ enum Rules {
         let aggregation = modules.union([
             "Crypto", "DequeModule", "FoundationEssentials", "Logging", "NIOCore", "OrderedCollections",
         ])
-        let program: Set = ["Aggregation", "ArgumentParser", "CMalloc", "Dispatch", "FoundationEssentials", "NIOPosix", "UnixSignals"]
+        let program: Set = ["Aggregation", "ArgumentParser", "CMalloc", "FoundationEssentials", "NIOPosix"]
         return [
             "JSONRPC": jsonrpc, "MCPProtocol": mcpProtocol, "Resilience": resilience, "ConfigFile": configFile,
             "FeatureCatalog": featureCatalog, "Lifecycle": lifecycle, "Transports": transports, "Authorization": authorization,
@@ -84,6 +84,17 @@ enum Rules {
             ], path, text)
             // Only for what a C library declares as a variable: `environ`.
             + found([(/@preconcurrency\b(?!\s+import\s+(?:Glibc|Musl|Darwin)\b)/, "@preconcurrency")], path, text)
+    }
+
+    /// Where tasks run is said: see `LoopExecutor`.
+    static func tasksAnywhere(path: String, text: String) -> [String] {
+        if module(of: path) == "fake-mcp-server" { return [] }
+        return found(
+            [
+                (/\bTask(?:\.detached)?\s*(?:<[^()]*>)?\s*\{/, "starts a task without an executor"),
+                (/\bTask(?:\.detached)?\s*(?:<[^()]*>)?\((?!executorPreference:)/, "starts a task without an executor"),
+                (/\bDispatchQueue\.(?:global|main)\b|\bDispatchSource\b|\bdispatchMain\b/, "starts a common thread of libdispatch"),
+            ], path, text)
     }
 
     // MARK: Sizes

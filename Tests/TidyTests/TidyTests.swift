@@ -21,6 +21,9 @@ struct TidyTests {
     @Test("nothing traps on what others send, and nothing is hidden from the compiler")
     func words() throws { #expect(try Self.problems(in: ["Sources"], Rules.unsafeWords) == []) }
 
+    @Test("no task runs on libdispatch, whose first thread wakes us up for ever")
+    func tasks() throws { #expect(try Self.problems(in: ["Sources"], Rules.tasksAnywhere) == []) }
+
     @Test("no line is longer than a reader sees")
     func lines() throws { #expect(try Self.problems(in: ["Sources"], Rules.longLines) == []) }
 
@@ -82,6 +85,16 @@ struct RuleTests {
     func clocks(path: String, text: String, isWrong: Bool) {
         #expect(Rules.clocksAndChance(path: path, text: text).isEmpty != isWrong)
     }
+
+    @Test(
+        "a task that would run anywhere is found",
+        arguments: [
+            ("Task { await a() }", true), ("let a = Task<Void, Never> { }", true), ("Task.detached { }", true),
+            ("Task(priority: .high) { }", true), ("Task.detached(executorPreference: a) { }", false),
+            ("Task(executorPreference: a) { }", false), ("var a: Task<Void, Never>?", false), ("try Task.checkCancellation()", false),
+            ("group.addTask { }", false), ("// Task { }", false), ("DispatchQueue.global().async {}", true),
+        ])
+    func tasks(text: String, isWrong: Bool) { #expect(Rules.tasksAnywhere(path: "Sources/mcpagg/A.swift", text: text).isEmpty != isWrong) }
 
     @Test(
         "what traps or deceives is found",

@@ -4,7 +4,9 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-// The processes that outlive us, to end what we launched. See docs/decisions/0014-no-orphans.md.
+// What must not run Swift: the processes that outlive us, and the handler of signals.
+//
+// The processes end what we launched. See docs/decisions/0014-no-orphans.md.
 //
 //   mcpagg ─ guard ─ keeper ─ server ─ whatever it starts
 //                  └ keeper ─ server …
@@ -78,5 +80,21 @@ enum {
     /// The same for what a server leaves behind outside its group.
     CGUARD_LEFTOVER_GRACE_MS = 200,
 };
+
+// MARK: - Signals to ourselves (signals.c)
+
+enum {
+    /// How many of one signal may wait to be taken; more of them say nothing more. The second is the last that makes a difference.
+    CGUARD_NOTED_LIMIT = 2,
+};
+
+/// From now on each of these signals does nothing but put its number, one byte, into a pipe. A new program does not inherit that.
+/// They are not blocked in the calling thread any more.
+/// `read_end` is never waited for, closed on exec, and never ends. Only once in a process.
+/// Returns 0, or what errno said; EBUSY the second time.
+int cguard_note_signals(const int *numbers, int count, int *read_end);
+
+/// To be said of each byte that was read: makes place for another one.
+void cguard_signal_taken(int number);
 
 #endif

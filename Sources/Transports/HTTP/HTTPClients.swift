@@ -1,4 +1,5 @@
 package import AsyncHTTPClient
+import Dispatch
 package import NIOCore
 import Resilience
 
@@ -39,6 +40,17 @@ package actor HTTPClients {
         isShutDown = true
         let ended = clients.values
         clients = [:]
-        for client in ended { try? await client.shutdown() }
+        for client in ended { await client.end() }
+    }
+}
+
+extension HTTPClient {
+    /// Closes its connections, which cannot fail.
+    ///
+    /// The answer comes by a queue of its own: a thread of the common ones would bring the timer that ``LoopExecutor`` is there to avoid.
+    func end() async {
+        await withCheckedContinuation { continuation in
+            shutdown(queue: DispatchQueue(label: "end of a client")) { _ in continuation.resume() }
+        }
     }
 }

@@ -67,6 +67,7 @@ package final class RemoteServer: ServerConnection, PendingWriter {
     let eventLoop: any EventLoop
     let delegate: any RemoteDelegate
     private let pending: PendingWrites
+    private let sideExecutor: (any TaskExecutor)?
     var random: any RandomNumberGenerator
     let messageLimit: Int
 
@@ -148,7 +149,7 @@ package final class RemoteServer: ServerConnection, PendingWriter {
 
     package init(
         _ target: HTTPTarget, settings: HTTPClientFactory.Settings, wire: Wire, client: HTTPClient, on eventLoop: any EventLoop,
-        pending: PendingWrites, delegate: any RemoteDelegate, random: any RandomNumberGenerator,
+        pending: PendingWrites, delegate: any RemoteDelegate, beside executor: (any TaskExecutor)?, random: any RandomNumberGenerator,
         messageLimit: Int = LineFraming.defaultLimit
     ) {
         self.target = target
@@ -158,6 +159,7 @@ package final class RemoteServer: ServerConnection, PendingWriter {
         self.eventLoop = eventLoop
         self.pending = pending
         self.delegate = delegate
+        sideExecutor = executor
         self.random = random
         self.messageLimit = messageLimit
     }
@@ -390,9 +392,10 @@ package final class RemoteServer: ServerConnection, PendingWriter {
     private func shutDown() {
         let delegate = delegate
         let (client, eventLoop, duty) = (client, eventLoop, lastDuty)
-        Task.detached {
+        // Where the duty is done otherwise, too: see ``Authorizer``.
+        Task.detached(executorPreference: sideExecutor) {
             await duty?()
-            try? await client.shutdown()
+            await client.end()
             eventLoop.execute { delegate.ended() }
         }
     }
