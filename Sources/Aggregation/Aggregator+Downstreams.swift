@@ -55,6 +55,7 @@ extension Aggregator {
         }
         if downstream.machine.phase == .discovering { set(.probe(downstream.id), after: Limits.probeWait) }
         downstream.wasToldOfRootsChanges = clientCapabilities.rootsListChanged
+        downstream.spokenFor = (clientCapabilities, preferredEra)
         downstream.connection?.send(line: line)
     }
 
@@ -84,6 +85,8 @@ extension Aggregator {
         preferredEra = era
         areCapabilitiesAssumed = isAssumed
         cancel(.hostWait)
+        restoreOffers(for: capabilities, era)
+        beginWaiting()
         for downstream in downstreams.values where downstream.connection != nil { shakeHands(with: downstream) }
     }
 
@@ -293,8 +296,12 @@ extension Aggregator {
         }
         // A server that says so for nothing costs nobody else anything.
         let isSame = definitions.elementsEqual(downstream.features[kind] ?? []) { $0.json == $1.json }
+        // Those before are part of the merged list: their memory is shared.
+        guard !isSame || downstream.features[kind] == nil else { return }
         downstream.features[kind] = definitions
-        if !isSame, current[downstream.key] == downstream.id { catalogChanged() }
+        guard !isSame else { return }
+        offerChanged(of: downstream)
+        if current[downstream.key] == downstream.id { catalogChanged() }
     }
 
     /// Reads a changed list again, at the pace the machine allows.
@@ -327,6 +334,7 @@ extension Aggregator {
         let revision = downstream.machine.introduction?.revision.rawValue ?? "?"
         let tools = downstream.features[.tools]?.count ?? 0
         rememberConnection(of: downstream)
+        learnedOffer(of: downstream)
         report(.info, "server '\(downstream.key)': ready after \(time.text) (MCP \(revision), lists \(tools) tools)")
         (downstream.lastCall, downstream.lastHeard) = (now, now)
         expectSilence(of: downstream)
@@ -345,12 +353,7 @@ extension Aggregator {
     func lose(_ downstream: Downstream, cause: String, hint: String?, kind: Downstream.Failure.Kind = .transient) {
         guard !downstream.isLost else { return }
         downstream.isLost = true
-        for timer in [
-            Timer.startup(downstream.id), .probe(downstream.id), .listenAgain(downstream.id), .health(downstream.id),
-            .headers(downstream.id),
-        ] {
-            cancel(timer)
-        }
+        for timer in downstream.connectionTimers { cancel(timer) }
         downstream.healthCheck = nil
         downstream.figures.late += downstream.machine.lateAnswers
         withdrawQuestions(of: downstream, reason: "the server that asked has ended")

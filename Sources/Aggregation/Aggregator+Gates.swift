@@ -74,10 +74,13 @@ extension Aggregator {
     }
 
     /// Whether a server that is not ready will be, so that a request may wait for it. The person's own request may be what tries it.
-    private func isExpected(_ downstream: Downstream, attempts: Int) -> Bool {
+    func isExpected(_ downstream: Downstream, attempts: Int) -> Bool {
         guard ending == nil, downstream.breaker.wait(now: now) == nil else { return false }
         switch downstream.life.state {
         case .idle, .starting: break
+        case .resting:
+            wake(downstream)
+            guard downstream.life.state != .failed else { return false }
         case .backingOff(_, let until):
             let policy = downstream.config.retry
             guard options.restartsServers, attempts + 1 < policy.attempts else { return false }

@@ -1,3 +1,4 @@
+import ConfigFile
 import FeatureCatalog
 import JSONRPC
 import Lifecycle
@@ -46,12 +47,34 @@ extension Aggregator {
                 let isKnown = subscriptions[uri] != nil && owner.machine.honoured?.uris.contains(uri) == true
                 subscribe(Listener(host: host.id, listen: request.id), to: uri, at: owner)
                 if isKnown { decide(uri, isHonoured: true, request, host: host) }
-            } else if !askToSubscribe(uri, at: owner, request) {
+            } else if !askToSubscribe(uri, at: owner, request), !isExpected(owner, attempts: 0) {
                 decide(uri, isHonoured: false, request, host: host)
             }
         }
         if filter.uris.isEmpty { return acknowledge(request.id, host: host) }
-        if host.listens[request.id]?.pending.isEmpty == false { set(.acknowledge(host.id, request.id), after: Limits.subscribeWait) }
+        guard host.listens[request.id]?.pending.isEmpty == false else { return }
+        let starting = owners.compactMap { $0 }.filter { !$0.life.isReady }.map(\.config.startupTimeout)
+        set(.acknowledge(host.id, request.id), after: max(starting.max() ?? .zero, Limits.subscribeWait))
+    }
+
+    /// The server is ready: what listeners wanted to hear of before it is asked for now.
+    func askForPending(at downstream: Downstream) {
+        for host in hosts.values where !host.listens.isEmpty {
+            for (id, listen) in host.listens {
+                let listener = Listener(host: host.id, listen: id)
+                for uri in listen.pending.sorted() where subscriptions[uri]?.listeners.contains(listener) != true {
+                    guard likelyOwner(of: uri)?.id == downstream.id else { continue }
+                    let request = HostRequest(connection: host.id, id: id)
+                    if downstream.machine.era == .stateless {
+                        subscribe(listener, to: uri, at: downstream)
+                    } else if downstream.introduction?.capabilities.subscriptions != true
+                        || !askToSubscribe(uri, at: downstream, request)
+                    {
+                        decide(uri, isHonoured: false, request, host: host)
+                    }
+                }
+            }
+        }
     }
 
     /// What no server has agreed to by now is not honoured.
@@ -154,7 +177,7 @@ extension Aggregator {
 
     private func subscribableOwner(of uri: String) -> Downstream? {
         guard let owner = likelyOwner(of: uri) else { return nil }
-        return owner.machine.introduction?.capabilities.subscriptions == true ? owner : nil
+        return owner.introduction?.capabilities.subscriptions == true ? owner : nil
     }
 
     /// Tells those who listen of lists that are not what they were.

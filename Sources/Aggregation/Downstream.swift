@@ -33,6 +33,20 @@ final class Downstream {
     var launches = 0
     /// What it offers, from the last lists that could be read. Kept while it restarts.
     var features: [FeatureKind: [FeatureDefinition]] = [:]
+    /// What it said of itself the last time it was ready, in this run or an earlier one.
+    var lastKnown: DownstreamProtocol.Introduction?
+    /// What is known of it.
+    var introduction: DownstreamProtocol.Introduction? { machine.introduction ?? lastKnown }
+    /// All that is known of it is from an earlier run.
+    var isRestored = false
+    /// The cache has what it offers now, under this key, as it was learned then: seconds since 1970.
+    var isKept = false
+    var cacheKey: CatalogCache.Key?
+    var learnedAt: Int64?
+    /// What it was told of hosts when it was last launched.
+    var spokenFor: (ClientCapabilities, Revision.Era)?
+    /// It rests, but what ran before is still being ended: it is to be launched then.
+    var isWanted = false
     /// Why lists could not be read the last time.
     var listFailures: [FeatureKind: String] = [:]
     /// Requests that came while it was starting, or had no place for them.
@@ -215,6 +229,9 @@ final class Downstream {
         elicitations.append(id)
         if elicitations.count > Limits.elicitations { elicitations.removeFirst() }
     }
+
+    /// It answers, or will be started to answer.
+    var isAvailable: Bool { life.isReady || life.isResting }
 
     /// Nothing of it is left to wait for.
     var isIdle: Bool { queue.isEmpty && machine.requestsInFlight == 0 }
