@@ -77,9 +77,10 @@ extension Aggregator {
     func isExpected(_ downstream: Downstream, attempts: Int) -> Bool {
         guard ending == nil, downstream.breaker.wait(now: now) == nil else { return false }
         switch downstream.life.state {
-        case .idle, .starting: break
-        case .resting:
-            wake(downstream)
+        case .starting: break
+        case .idle, .resting:
+            // It was put off until somebody needs it.
+            if downstream.life.isResting { wake(downstream) } else { launch(downstream) }
             guard downstream.life.state != .failed else { return false }
         case .backingOff(_, let until):
             let policy = downstream.config.retry

@@ -9,6 +9,7 @@ import Transports
 
 /// A subscription of a stateless host: what it wants to hear of, and what it knows.
 struct Listen {
+    var request: HostRequest
     var filter: SubscriptionFilter
     /// The revisions of the lists that it has been told of, or that there were when it began.
     var revisions: [FeatureKind: Int]
@@ -31,7 +32,7 @@ extension Aggregator {
         if owners.contains(where: { $0 == nil }), waitForServers(message, request, host: host) { return }
         let catalog = presentCatalog
         host.listens[request.id] = Listen(
-            filter: filter, revisions: Dictionary(uniqueKeysWithValues: filter.kinds.map { ($0, catalog[$0].revision) }),
+            request: request, filter: filter, revisions: Dictionary(uniqueKeysWithValues: filter.kinds.map { ($0, catalog[$0].revision) }),
             pending: Set(filter.uris))
         host.waiting[request.id] = .listening
         for (uri, owner) in zip(filter.uris, owners) {
@@ -64,13 +65,12 @@ extension Aggregator {
                 let listener = Listener(host: host.id, listen: id)
                 for uri in listen.pending.sorted() where subscriptions[uri]?.listeners.contains(listener) != true {
                     guard likelyOwner(of: uri)?.id == downstream.id else { continue }
-                    let request = HostRequest(connection: host.id, id: id)
                     if downstream.machine.era == .stateless {
                         subscribe(listener, to: uri, at: downstream)
                     } else if downstream.introduction?.capabilities.subscriptions != true
-                        || !askToSubscribe(uri, at: downstream, request)
+                        || !askToSubscribe(uri, at: downstream, listen.request)
                     {
-                        decide(uri, isHonoured: false, request, host: host)
+                        decide(uri, isHonoured: false, listen.request, host: host)
                     }
                 }
             }

@@ -78,7 +78,7 @@ extension Aggregator {
     }
 
     /// - Returns: `nil` if there is none, or none that can be used; that is said once.
-    private func openCache() -> CatalogCache? {
+    func openCache() -> CatalogCache? {
         if let cache { return cache }
         guard let files = surroundings.cache, !hasCacheFailed else { return nil }
         do throws(CacheProblem) {

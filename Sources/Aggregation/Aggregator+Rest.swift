@@ -9,11 +9,18 @@ import Transports
 
 // Servers that run only while somebody needs them.
 extension Aggregator {
-    /// Starts a server, unless nobody needs it yet and it is known what it offers.
+    /// Starts a server, unless nobody needs it yet and it is known what it offers. If the host can be answered without it, that is done
+    /// first: twenty processes that start take the processor from us.
     func begin(_ downstream: Downstream) {
-        guard startsOnNeed(downstream), downstream.config.unusable == nil else { return launch(downstream) }
+        guard downstream.config.unusable == nil else { return launch(downstream) }
         // Whether it is known depends on what hosts can do: that is found out with the first host's first message.
-        guard clientCapabilities != nil else { return }
+        guard clientCapabilities != nil else {
+            if startsOnNeed(downstream) { return }
+            return knewServers ? launchSoon(within: Limits.firstMessageWait) : launch(downstream)
+        }
+        guard startsOnNeed(downstream) else {
+            return downstream.isRestored ? launchSoon(within: Limits.firstListWait) : launch(downstream)
+        }
         guard isKnown(downstream), !isNeeded(downstream) else { return launch(downstream) }
         downstream.life.rest()
         debug("server '\(downstream.key)': is started when it is needed")
@@ -30,6 +37,20 @@ extension Aggregator {
             }
         }
     }
+
+    private func launchSoon(within time: Duration) {
+        if timers[.launch] == nil { set(.launch, after: time) }
+    }
+
+    /// Nothing is put off any longer.
+    func launchAll() {
+        for downstream in Array(downstreams.values) where downstream.life.state == .idle && downstream.connection == nil {
+            if !startsOnNeed(downstream) || downstream.config.unusable != nil { launch(downstream) }
+        }
+    }
+
+    /// The cache was there before us: there may be something in it.
+    private var knewServers: Bool { options.cacheUse == .trust && openCache()?.isNew == false }
 
     private func startsOnNeed(_ downstream: Downstream) -> Bool {
         switch options.cacheUse {

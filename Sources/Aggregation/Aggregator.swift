@@ -224,6 +224,8 @@ package actor Aggregator {
         case announce
         /// What servers offer now is kept.
         case keep
+        /// Servers that the first answers did not need are launched.
+        case launch
         case hostGrace(HostConnectionID)
         /// Nothing keeps us longer than this.
         case end
@@ -298,6 +300,7 @@ package actor Aggregator {
             learn(probedCapabilities ?? ClientCapabilities(), era: era, isAssumed: probedCapabilities == nil)
         case .announce: announce()
         case .keep: keepOffers()
+        case .launch: launchAll()
         case .hostGrace(let id): if let host = hosts[id] { leave(host) }
         case .end: end()
         }

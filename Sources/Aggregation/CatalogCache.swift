@@ -47,6 +47,8 @@ struct CatalogCache: Sendable {
     private static let saltLength = 32
 
     let files: any CacheFiles
+    /// Nothing was kept before.
+    let isNew: Bool
     private let salt: SymmetricKey
     /// Of this program: another version may read the same lists otherwise.
     private let version: String
@@ -72,9 +74,10 @@ struct CatalogCache: Sendable {
             (found, isBroken) = (nil, true)
         }
         if let found {
-            salt = found
+            (salt, isNew) = (found, false)
             return
         }
+        isNew = true
         var fresh = ByteBuffer()
         for _ in 0..<Self.saltLength / 8 { fresh.writeInteger(random.next()) }
         let temporary = Self.temporaryName(for: Self.saltName, using: &random)

@@ -65,6 +65,10 @@ package enum Limits {
     package static let rememberedDepth = 16
     /// Servers are launched at once, but what hosts can do for them is said in the handshake: for that the first host has this long.
     package static let hostWait = Duration.seconds(3)
+    /// If something is known of servers from earlier runs, the first host's first message has this long to come before they are launched,
+    /// and its first lists have this long to be asked for.
+    package static let firstMessageWait = Duration.milliseconds(100)
+    package static let firstListWait = Duration.milliseconds(50)
     /// Requests of one host that are not answered yet.
     package static let hostRequests = RequestTable<Int>.capacity
     /// After a server closed its output we wait this long for it to say, by exiting, why.
