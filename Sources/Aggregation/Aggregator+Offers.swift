@@ -108,7 +108,9 @@ extension Aggregator {
         }
         if downstream.lastKnown != introduction { downstream.isKept = false }
         // How long lists may be taken for granted is known only now.
-        if downstream.isRestored { isCatalogStale = true }
+        if downstream.isRestored, FeatureKind.allCases.contains(where: { downstream.machine.freshness(of: $0) != .none }) {
+            isCatalogStale = true
+        }
         downstream.lastKnown = introduction
         downstream.isRestored = false
         keepSoon(downstream)

@@ -13,6 +13,7 @@ import bench as tools
 import places
 import validation
 from bench import RawHost
+from oauth_bench import KEY as LOGIN_KEY, OLD as LOGIN_HOST
 
 # A server that takes so long to start would be seen in any answer that waits for it.
 SLOW = ("--start-delay", "3s")
@@ -499,3 +500,31 @@ def test_faults_that_are_made_on_purpose_are_not_kept(bench):
     host.tool_names()
     host.end()
     assert not (bench.cache_home / "mcpagg").exists()
+
+
+def test_what_a_login_brought_is_known_at_once_and_gone_with_it(oauth):
+    bench = oauth.bench
+    oauth.protect()
+    oauth.logged_in()
+    bench.shares_cache = True
+    host = oauth.host(LOGIN_HOST)
+    names = host.tools_when(lambda names: f"{LOGIN_KEY}__echo" in names)
+    host.end()
+    assert len(catalog_files(bench)) == 1
+    again = oauth.host(LOGIN_HOST)
+    assert again.tool_names() == names
+    assert again.text(f"{LOGIN_KEY}__echo", {"text": "works"}) == "works"
+    again.end()
+    tokens = [value for value in json.loads((bench.directory / "state/mcpagg/credentials.json").read_text())["grants"]]
+    secret = [str(grant[name]) for grant in tokens for name in ("accessToken", "refreshToken") if name in grant]
+    for name, content in files(bench).items():
+        assert secret and not any(text.encode() in content for text in secret), name
+    assert bench.run("--config", str(bench.config()), "logout", LOGIN_KEY).returncode == 0
+    without = oauth.host(LOGIN_HOST)
+    assert not [name for name in without.tool_names() if name.startswith(f"{LOGIN_KEY}__")]
+    # Another login is another person, for all that is known.
+    oauth.logged_in()
+    other = oauth.host(LOGIN_HOST)
+    other.tools_when(lambda names: f"{LOGIN_KEY}__echo" in names)
+    other.end()
+    assert len(catalog_files(bench)) == 2
