@@ -127,6 +127,7 @@ package struct CacheDirectory: CacheFiles {
             }
             guard stat(path, &status) == 0 else { throw CacheProblem("needs the directory '\(path)': \(Self.reason)") }
         }
+        guard status.st_mode & S_IFMT == S_IFDIR else { throw CacheProblem("needs the directory '\(path)', which is a file") }
         guard status.st_uid == geteuid() else {
             throw CacheProblem("would be in the directory '\(path)' of another user (\(status.st_uid))")
         }

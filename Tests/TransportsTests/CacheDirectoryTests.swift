@@ -79,6 +79,9 @@ struct CacheDirectoryTests {
         #expect(
             Self.problem { try CacheDirectory(directory["f/c"]).write("x", ByteBuffer(), by: "t", replaces: true) }?
                 .contains("cannot be made") == true)
+        #expect(
+            Self.problem { try CacheDirectory(directory["f"]).write("x", ByteBuffer(), by: "t", replaces: true) }?
+                .contains("which is a file") == true)
         try directory.makeDirectory("c/x/y")
         #expect(
             Self.problem { try CacheDirectory(directory["c"]).write("x", ByteBuffer(), by: "t", replaces: true) }?
