@@ -154,7 +154,7 @@ extension Aggregator {
         case .progress(let forwarded, let token):
             guard downstream.progress.take(now: now) else { return tooMuchChatter(of: downstream, "reports of progress") }
             // It is well, as far as one can be before an answer: the others need not wait for that.
-            if downstream.breaker.state == .halfOpen { countSuccess(of: downstream) }
+            if downstream.breaker.state == .halfOpen { closeCircuit(of: downstream) }
             forwardProgress(message, to: forwarded, token: token)
         case .log:
             guard downstream.logs.take(now: now) else { return tooMuchChatter(of: downstream, "log messages") }
@@ -341,6 +341,7 @@ extension Aggregator {
         restoreSubscriptions(of: downstream)
         settled(downstream)
         // What it failed of before may be over; one call at a time finds out.
+        downstream.leaveAloneUntil = nil
         downstream.breaker.tryAgain()
         downstream.probeLimit = callsAtWork(at: downstream) + 1
         admitWaiting(at: downstream)
@@ -349,8 +350,12 @@ extension Aggregator {
     // MARK: Loss
 
     /// The connection is of no use any more: what waits for it is answered, and a restart is planned. Once per launch.
-    /// - Parameter kind: with `configuration` or `authorization` there is no use in a restart before the person has done something.
-    func lose(_ downstream: Downstream, cause: String, hint: String?, kind: Downstream.Failure.Kind = .transient) {
+    /// - Parameters:
+    ///   - kind: with `configuration` or `authorization` there is no use in a restart before the person has done something.
+    ///   - wait: what the server wants us to wait at least.
+    func lose(
+        _ downstream: Downstream, cause: String, hint: String?, kind: Downstream.Failure.Kind = .transient, wait: Duration = .zero
+    ) {
         guard !downstream.isLost else { return }
         downstream.isLost = true
         for timer in downstream.connectionTimers { cancel(timer) }
@@ -366,7 +371,7 @@ extension Aggregator {
         let held = takeWhatWasHeldBack(at: downstream, cause: cause)
         let lost = downstream.machine.closed()
         if downstream.life.state != .stopped {
-            let delay = downstream.life.lost(now: now, using: &random)
+            let delay = downstream.life.lost(now: now, least: wait, using: &random)
             let isFinal = kind == .configuration || kind == .authorization
             if isFinal || !options.restartsServers { downstream.life.failedForGood() }
             let isLooping = kind == .transient && downstream.life.failures > 1 && downstream.remote == nil
@@ -374,10 +379,11 @@ extension Aggregator {
             if let delay, options.restartsServers, !isFinal { set(.restart(downstream.id), after: delay) }
         }
         for forwarded in held where !repeatWhenReady(forwarded, .notSent, of: downstream) {
+            let again = forwarded.history.sendings > 0 ? " again" : ""
             fail(
                 forwarded.request, forwarded.purpose, downstream.unavailability,
-                "Server '\(downstream.key)' is down: \(cause). The request was not carried out.", history: forwarded.history.failed(),
-                of: downstream)
+                "Server '\(downstream.key)' is down: \(cause). The request was not carried out\(again).",
+                history: forwarded.history.failed(), of: downstream)
         }
         let cause = ending == nil ? cause : "mcpagg is ending, and ended it"
         for forwarded in lost where !repeatWhenReady(forwarded, of: downstream) {

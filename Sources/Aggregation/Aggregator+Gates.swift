@@ -56,7 +56,7 @@ extension Aggregator {
         }
         if let until = downstream.leaveAloneUntil, now.advanced(by: downstream.config.timeout) <= until {
             let why = "Server '\(downstream.key)' \(reasonToWait(for: downstream)), which is longer than the request may take"
-            return refuse(request, purpose, why)
+            return refuse(request, purpose, why, of: downstream)
         }
         enqueue(message, request, purpose, for: downstream, host: host)
     }
@@ -121,7 +121,8 @@ extension Aggregator {
         guard !isFull, all.calls < Limits.allWaitingCalls, all.bytes + bytes <= Limits.allWaitingBytes else {
             let whose = isFull ? "for it" : "for servers"
             let why = reasonToWait(for: downstream)
-            return refuse(request, purpose, "Server '\(downstream.key)' \(why), and too many requests wait \(whose) already")
+            return refuse(
+                request, purpose, "Server '\(downstream.key)' \(why), and too many requests wait \(whose) already", of: downstream)
         }
         var history = host.histories.removeValue(forKey: request.id) ?? CallHistory(began: now)
         // That it cannot be sent now is an attempt that came to nothing.
@@ -163,6 +164,10 @@ extension Aggregator {
     func requestEnded(at downstream: Downstream) {
         admitWaiting(at: downstream)
         retireIfIdle(downstream)
+        // All it still had to say has been said.
+        if let child = downstream.child, child.isOutputClosed, child.teardown == nil, downstream.machine.requestsInFlight == 0 {
+            set(.childEnd(downstream.id), after: Limits.exitWait)
+        }
     }
 
     /// What has waited too long.
@@ -172,8 +177,9 @@ extension Aggregator {
             let isDown = !downstream.life.isReady && downstream.failure != nil
             let why = isDown ? describeDown(downstream) : "Server '\(downstream.key)' \(reasonToWait(for: downstream))."
             let time = call.history.began.duration(to: now).text
+            let again = call.history.sendings > 0 ? " again" : ""
             fail(
-                call.request, call.purpose, .unavailable, "\(why) The request waited for \(time) and was not sent.",
+                call.request, call.purpose, .unavailable, "\(why) The request waited for \(time) and was not sent\(again).",
                 history: call.history, of: downstream)
         }
     }
@@ -191,11 +197,12 @@ extension Aggregator {
     // MARK: The circuit
 
     /// Something that calls may be spared from now on.
-    func countFailure(of downstream: Downstream, _ cause: String) {
+    /// - Parameter sent: when what was lost was sent, if others may have been lost with it.
+    func countFailure(of downstream: Downstream, _ cause: String, sent: Instant? = nil) {
         downstream.figures.failures += 1
         downstream.lastFailure = (cause, now)
         let wasOpen = downstream.breaker.wait(now: now) != nil
-        guard downstream.breaker.failed(now: now, downstream.config.circuitBreaker) else { return }
+        guard downstream.breaker.failed(sent: sent, now: now, downstream.config.circuitBreaker) else { return }
         if !wasOpen, let wait = downstream.breaker.wait(now: now) {
             let count = downstream.breaker.failuresInARow
             report(.warning, "server '\(downstream.key)' has failed \(count) times in a row; calls to it fail at once for \(wait.text)")
@@ -210,8 +217,13 @@ extension Aggregator {
         downstream.figures.answered += 1
         // Compared first: this is on the way of every answer.
         guard downstream.breaker.failuresInARow > 0 else { return }
-        if downstream.breaker.state != .closed { report(.notice, "server '\(downstream.key)' answers calls again") }
+        if downstream.breaker.state == .closed { downstream.breaker.succeeded() } else { closeCircuit(of: downstream) }
+    }
+
+    func closeCircuit(of downstream: Downstream) {
+        report(.notice, "server '\(downstream.key)' answers calls again")
         downstream.breaker.succeeded()
+        admitWaiting(at: downstream)
     }
 
     /// Says how each server is. Then everything that failed so far is forgotten, and what waits for its next attempt is tried now.
@@ -221,6 +233,7 @@ extension Aggregator {
         for id in Array(current.values) + Array(replacements.values) {
             guard let downstream = downstreams[id] else { continue }
             downstream.breaker.reset()
+            downstream.leaveAloneUntil = nil
             downstream.life.forgive()
             if case .backingOff = downstream.life.state { restartNow(downstream) }
             admitWaiting(at: downstream)

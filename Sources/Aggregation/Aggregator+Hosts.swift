@@ -16,9 +16,11 @@ extension Aggregator {
     }
 
     /// Serves a host on a channel that leads to this delegate.
-    /// - Parameter open: makes the channel, for ``LineConnection/open(input:output:)``; calls its second argument on the event loop when
-    ///   the output has been closed and all of it was taken.
-    func connectHost(_ open: (HostDelegate, _ finished: @escaping @Sendable () -> Void) -> EventLoopFuture<any Channel>) {
+    /// - Parameter open: makes the channel, for ``LineConnection/open(input:output:descriptor:)``; calls its second argument on the event
+    ///   loop when the output has been closed and all of it was taken.
+    func connectHost(
+        _ open: (HostDelegate, _ finished: @escaping @Sendable () -> Void) -> EventLoopFuture<(channel: any Channel, descriptor: CInt?)>
+    ) {
         let id = nextHostID()
         let connection = LineConnection(pending: pending)
         hosts[id] = HostConnection(id: id, output: .pipe(connection), machine: HostProtocol(identity: identity))
@@ -26,7 +28,7 @@ extension Aggregator {
         channel.whenComplete { result in
             self.assumeIsolated { aggregator in
                 switch result {
-                case .success(let channel): aggregator.open(id, channel)
+                case .success(let (channel, descriptor)): aggregator.open(id, channel, descriptor)
                 case .failure(let error):
                     aggregator.logger.critical("the standard streams cannot be used: \(error)")
                     aggregator.hostIsGone(id)
@@ -35,9 +37,9 @@ extension Aggregator {
         }
     }
 
-    private func open(_ id: HostConnectionID, _ channel: any Channel) {
+    private func open(_ id: HostConnectionID, _ channel: any Channel, _ descriptor: CInt?) {
         guard let host = hosts[id], case .pipe(let connection) = host.output else { return }
-        connection.open(input: channel, output: channel)
+        connection.open(input: channel, output: channel, descriptor: descriptor)
     }
 
     func nextHostID() -> HostConnectionID {

@@ -83,6 +83,8 @@ extension Aggregator {
             host: host.id, place: .parked(parking, key: key), method: method, hasCause: true, cause: cause.id, isCauseCertain: true,
             asked: now, since: now)
         if host.parked[parking]?.request != nil { askSoon(parking, host: host) }
+        // It keeps the server busy no longer.
+        admitWaiting(at: downstream)
     }
 
     private func beginParking(_ cause: (id: Int, request: ForwardedRequest), _ downstream: Downstream, host: HostConnection) -> ParkingID? {

@@ -157,12 +157,12 @@ extension Aggregator {
         let end = min(now, question.asked.advanced(by: config.settings.inputWait))
         guard question.since < end else { return }
         downstream.questions[id]?.since = end
-        downstream.machine.paused(cause, isCertain: question.isCauseCertain, for: question.since.duration(to: end), now: end)
+        downstream.machine.paused(cause, isCertain: question.isCauseCertain, from: question.since, to: end)
     }
 
     /// Calls for which a person is being asked.
     func callsThatAsk(at downstream: Downstream) -> Int {
-        Set(downstream.questions.values.compactMap { $0.method == .rootsList ? nil : $0.cause }).count
+        Set(downstream.questions.values.compactMap { $0.method == .rootsList ? nil : $0.cause }).count { downstream.machine.isInFlight($0) }
     }
 
     // MARK: Taking back

@@ -231,8 +231,16 @@ extension Aggregator {
     func failed(
         _ id: Int, _ failure: HTTPFailure, attempts: Int, mayRepeat: Bool, of downstream: Downstream
     ) -> RemoteServer.Decision {
-        if case .overload(let wait?) = failure.kind {
-            downstream.leaveAloneUntil = max(downstream.leaveAloneUntil ?? now, now.advanced(by: wait))
+        if case .overload(let wait) = failure.kind {
+            if downstream.machine.isCheck(id) {
+                // Whoever has too much to do is well.
+                perform(downstream.machine.checkAnswered(id), of: downstream)
+                return .giveUp
+            }
+            if let wait, downstream.machine.forwarded(id) != nil {
+                let until = now.advanced(by: min(wait, Limits.longestLeave))
+                downstream.leaveAloneUntil = max(downstream.leaveAloneUntil ?? now, until)
+            }
         }
         if failure.kind == .authorization, failure.status == 401 {
             let token = downstream.remote?.access.token
@@ -283,18 +291,18 @@ extension Aggregator {
         let hint = hint(for: failure, of: downstream).map { " To mend it: \($0)." } ?? ""
         let what = "Server '\(downstream.key)' failed: \(failure.cause).\(hint)"
         let history = forwarded.history.failed(attempts: attempts)
+        let again = history.sendings > 0 ? " again" : ""
         func refuse(_ kind: RequestFailure, _ consequence: String) {
             fail(forwarded.request, forwarded.purpose, kind, "\(what) \(consequence)", history: history, of: downstream)
         }
         switch failure.delivery {
-        case _ where failure.kind == .authorization: refuse(.authorizationNeeded, "The request was not carried out.")
-        case .notSent where history.sendings == 0: refuse(.unavailable, "The request was not sent.")
-        case .notSent: refuse(.unavailable, "It was not sent again.")
-        case .refused: refuse(.unavailable, "The request was not carried out.")
+        case _ where failure.kind == .authorization: refuse(.authorizationNeeded, "The request was not carried out\(again).")
+        case .notSent: refuse(.unavailable, "The request was not sent\(again).")
+        case .refused: refuse(.unavailable, "The request was not carried out\(again).")
         case .unknown: failUnanswered(forwarded, of: downstream, attempts: attempts, what)
         }
         switch failure.kind {
-        case .transient, .notMCP: countFailure(of: downstream, failure.cause)
+        case .transient, .notMCP: countFailure(of: downstream, failure.cause, sent: forwarded.sent)
         // It says itself when it wants to be asked again, or who has to do something.
         case .overload, .authorization, .configuration: break
         }
@@ -320,7 +328,9 @@ extension Aggregator {
             case .transient, .notMCP: .transient
             }
         let before = downstream.remote?.refusal.map { "; before that, as Streamable HTTP, \($0)" } ?? ""
-        lose(downstream, cause: failure.cause + before, hint: hint(for: failure, of: downstream), kind: kind)
+        var wait = Duration.zero
+        if case .overload(let told?) = failure.kind { wait = min(told, Limits.longestLeave) }
+        lose(downstream, cause: failure.cause + before, hint: hint(for: failure, of: downstream), kind: kind, wait: wait)
         beginTeardown(of: downstream)
     }
 

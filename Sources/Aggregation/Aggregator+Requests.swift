@@ -63,7 +63,7 @@ extension Aggregator {
             return waitForTurn(message, request, purpose, at: downstream, host: host)
         }
         guard connection.backlog < Limits.serverBacklog else {
-            return refuse(request, purpose, "Server '\(downstream.key)' does not read what it is sent")
+            return refuse(request, purpose, "Server '\(downstream.key)' does not read what it is sent", of: downstream)
         }
         let era = downstream.machine.era ?? .handshake
         if era == .handshake, request.era == .stateless, message.places[.requestState].isPresent {
@@ -71,41 +71,30 @@ extension Aggregator {
         }
         // What is called may change what was just subscribed to.
         if era == .stateless, changedListens.contains(downstream.id) { renewListens() }
-        let token = message.places[.metaProgressToken]
-        let now = now
-        downstream.lastCall = now
-        var forwarded = ForwardedRequest(
-            request: request,
-            purpose: purpose,
-            progressToken: message.isToken(token) ? message.text(token) : nil,
-            idleTimeout: downstream.config.timeout, latest: nil)
-        forwarded.serverEra = era
-        (forwarded.history.began, forwarded.sent) = (now, now)
-        if !host.histories.isEmpty, let history = host.histories[request.id] {
-            forwarded.history = history
-            // It begins anew: what it would tell is behind what the host knows already.
-            if history.lastSent != nil { forwarded.progressToken = nil }
-        }
-        forwarded.latest = downstream.config.maxTimeout.map { forwarded.history.began.advanced(by: $0) }
         // One that asked for a task itself follows it itself.
         let wantsTask = message.places[.task].isPresent && host.knowsTasks(request)
-        if wantsTask, downstream.machine.introduction?.capabilities.tasks != true || era == .stateless {
+        let hasTasks = downstream.machine.introduction?.capabilities.tasks == true
+        if wantsTask, !hasTasks || era == .stateless {
             let text = "Server '\(downstream.key)' cannot run this as a task"
             return host.answer(request, line: Composition.error(id: request.id, .methodNotFound, text))
         }
+        let now = now
+        downstream.lastCall = now
+        var forwarded = entry(for: message, request, purpose, at: downstream, host: host, now: now)
+        forwarded.serverEra = era
+        forwarded.wantsTask = wantsTask
+        forwarded.runsAsTask = asTask && !wantsTask && hasTasks
         if case .task(let method) = purpose {
             forwarded.followedTask = nameJSON
             if method == .tasksResult { forwarded.idleTimeout = downstream.config.maxTimeout ?? Limits.taskWait }
         }
-        forwarded.wantsTask = wantsTask
-        forwarded.runsAsTask = asTask && !wantsTask && downstream.machine.introduction?.capabilities.tasks == true
         // What brings something that was asked for is about one attempt alone.
         if input == nil, request.parking == nil, !wantsTask, purpose.isWork, message.places[.requestState].isAbsent {
             forwarded.line = message.bytes
             forwarded.isHarmless = mayRepeat(purpose, isRepeatable: isRepeatable, at: downstream)
         }
         guard let id = downstream.machine.forward(forwarded, now: now) else {
-            return refuse(request, purpose, "Server '\(downstream.key)' has too many requests in flight")
+            return refuse(request, purpose, "Server '\(downstream.key)' has too many requests in flight", of: downstream)
         }
         host.waiting[request.id] = .sent(downstream.id, id)
         downstream.figures.sent += 1
@@ -126,6 +115,25 @@ extension Aggregator {
         }
         let rest = forwarded.latest.map { max(.zero, now.duration(to: $0)) } ?? forwarded.idleTimeout
         expectExpiry(of: downstream, within: min(forwarded.idleTimeout, rest))
+    }
+
+    /// What is kept of a request while its server works on it.
+    private func entry(
+        for message: Message, _ request: HostRequest, _ purpose: ForwardedRequest.Purpose, at downstream: Downstream,
+        host: HostConnection, now: Instant
+    ) -> ForwardedRequest {
+        let token = message.places[.metaProgressToken]
+        var forwarded = ForwardedRequest(
+            request: request, purpose: purpose, progressToken: message.isToken(token) ? message.text(token) : nil,
+            idleTimeout: downstream.config.timeout, latest: nil)
+        (forwarded.history.began, forwarded.sent) = (now, now)
+        if !host.histories.isEmpty, let history = host.histories[request.id] {
+            forwarded.history = history
+            // It begins anew: what it would tell is behind what the host knows already.
+            if history.lastSent != nil { forwarded.progressToken = nil }
+        }
+        forwarded.latest = downstream.config.maxTimeout.map { forwarded.history.began.advanced(by: $0) }
+        return forwarded
     }
 
     /// A stateless host wants log messages while this request is open: its server is to be as talkative as that.
@@ -175,7 +183,7 @@ extension Aggregator {
         let history = history ?? host.histories[request.id]
         var (kind, text) = (kind, text)
         // It may have been carried out all the same, before it was to be sent again.
-        if let history, let sent = history.lastSent, kind == .unavailable {
+        if let history, let sent = history.lastSent, kind == .unavailable || kind == .authorizationNeeded {
             kind = .outcomeUnknown
             text += " It was sent before, \(sent.duration(to: now).text) ago, and whether it had effects is not known."
         }
@@ -185,7 +193,9 @@ extension Aggregator {
         text = redact(text)
         if let parking = request.parking { leaveQuestions(of: parking, host: host) }
         var meta = [(key: RequestFailure.metaKey, json: ByteBuffer(string: JSONString.encoded(kind.rawValue)))]
-        if let history, let downstream { meta.append((RequestFailure.deliveryKey, deliveryReport(history, at: downstream))) }
+        if let downstream {
+            meta.append((RequestFailure.deliveryKey, deliveryReport(history ?? CallHistory(began: now), at: downstream)))
+        }
         if purpose == .tool {
             answer(request, Composition.toolFailure(text, meta: meta), host: host)
         } else {
@@ -204,8 +214,10 @@ extension Aggregator {
     }
 
     /// Answers a request that one of our limits keeps back.
-    func refuse(_ request: HostRequest, _ purpose: ForwardedRequest.Purpose, _ why: String) {
-        fail(request, purpose, .unavailable, "\(why). The request was not sent; try again later.")
+    func refuse(_ request: HostRequest, _ purpose: ForwardedRequest.Purpose, _ why: String, of downstream: Downstream? = nil) {
+        let wasSent = hosts[request.connection]?.histories[request.id]?.lastSent != nil
+        let what = wasSent ? "The request was not sent again." : "The request was not sent; try again later."
+        fail(request, purpose, .unavailable, "\(why). \(what)", of: downstream)
     }
 
     func forwardAnswer(_ message: Message, of downstream: Downstream, to forwarded: ForwardedRequest) {
@@ -349,13 +361,12 @@ extension Aggregator {
         // It may have answered in time: we do not read it, because a host does not read us.
         if downstream.connection?.isReading == false { downstream.machine.extendDeadlines(now: now) }
         countPauses(at: downstream)
-        var timedOut = 0
         for (id, expired) in downstream.machine.expire(now: now) {
             cancelTask(of: expired, at: downstream)
             downstream.connection?.send(line: DownstreamProtocol.cancellation(of: id, reason: "timed out"))
             report(.warning, "server '\(downstream.key)': a request timed out")
             downstream.figures.timeouts += 1
-            timedOut += 1
+            countFailure(of: downstream, "it did not answer a call in time", sent: expired.sent)
             let isCapped = expired.latest.map { $0 <= now } ?? false
             let (time, key) =
                 isCapped ? (downstream.config.maxTimeout ?? expired.idleTimeout, "maxTimeout") : (expired.idleTimeout, "timeout")
@@ -367,7 +378,6 @@ extension Aggregator {
                 """,
                 history: expired.history.failed(sent: expired.sent), of: downstream)
         }
-        for _ in 0..<timedOut { countFailure(of: downstream, "it did not answer a call in time") }
         expireWaiting(at: downstream)
         withdrawOrphanedQuestions(of: downstream)
         forgetQuestionsOfEndedTasks(at: downstream)

@@ -65,6 +65,8 @@ extension Aggregator {
         while !read.candidates.isEmpty {
             guard let next = downstreams[read.candidates.removeFirst()], next.isAvailable else { continue }
             host.reads[forwarded.request.id] = read
+            // To this server it is as new as any other.
+            host.waiting[forwarded.request.id] = nil
             deliver(read.message, forwarded.request, .read, to: next, as: nil, host: host)
             return nil
         }

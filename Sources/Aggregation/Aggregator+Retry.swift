@@ -54,14 +54,16 @@ extension Aggregator {
         guard let call = repetition(of: forwarded, .unknown, attempts: attempts, at: downstream) else { return false }
         let delay = downstream.config.retry.backoff.delay(after: call.history.attempts, using: &random)
         guard now.advanced(by: delay) < call.deadline else { return false }
-        hold(call, for: delay)
+        hold(call, for: delay, of: downstream)
         downstream.figures.repeated += 1
         debug("server '\(downstream.key)': a request is sent again in \(delay.text): \(failure.cause)")
         return true
     }
 
-    private func hold(_ call: WaitingCall, for delay: Duration) {
+    private func hold(_ call: WaitingCall, for delay: Duration, of downstream: Downstream) {
         guard let host = hosts[call.request.connection] else { return }
+        var call = call
+        call.server = downstream.id
         host.waiting[call.request.id] = .repeating
         host.repetitions[call.request.id] = call
         set(.repetition(host.id, call.request.id), after: delay)

@@ -27,7 +27,9 @@ extension Aggregator {
         for host in hosts.values {
             for (id, call) in host.repetitions {
                 cancel(.repetition(host.id, id))
-                fail(call.request, call.purpose, .unavailable, "mcpagg is ending.", history: call.history)
+                fail(
+                    call.request, call.purpose, .unavailable, "mcpagg is ending.", history: call.history,
+                    of: call.server.flatMap { downstreams[$0] })
             }
             host.repetitions = [:]
         }

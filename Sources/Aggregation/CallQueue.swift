@@ -1,4 +1,5 @@
 import DequeModule
+import FeatureCatalog
 import JSONRPC
 import Lifecycle
 import NIOCore
@@ -12,6 +13,8 @@ struct WaitingCall {
     var history: CallHistory
     /// It is not waited for any longer than that.
     var deadline: Instant
+    /// Where it was tried last.
+    var server: DownstreamID?
 }
 
 /// Requests that wait for one server, in the order in which they came, and what they weigh.

@@ -68,6 +68,7 @@ struct DownstreamRemoteDelegate: RemoteDelegate {
     func redacted(_ text: String) -> String { aggregator.assumeIsolated { $0.redact(text) } }
     func readCompleted() { aggregator.assumeIsolated { $0.flush() } }
     func isInFlight(_ request: Int) -> Bool { perform(otherwise: false) { $1.machine.isInFlight(request) } }
+    func sent(_ request: Int) { perform { $1.machine.sent(request, now: $0.now) } }
     func failed(_ request: Int, _ failure: HTTPFailure, attempts: Int, mayRepeat: Bool) -> RemoteServer.Decision {
         perform(otherwise: .giveUp) { $0.failed(request, failure, attempts: attempts, mayRepeat: mayRepeat, of: $1) }
     }

@@ -52,6 +52,8 @@ package enum Limits {
     package static let restAge: Int64 = 7 * 24 * 3600
     /// No server is looked after more often than this.
     package static let shortestSilence = Duration.milliseconds(100)
+    /// A server that wants to be left alone is, but not for longer than this: then one call asks again.
+    package static let longestLeave = Duration.seconds(300)
     /// URLs of servers of which is remembered how they are spoken to.
     package static let knownRemotes = 1_000
     /// Log messages, and reports of progress, of one server that hosts get in such a time: all at once, or evenly. What is beyond that

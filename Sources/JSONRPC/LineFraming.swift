@@ -58,6 +58,9 @@ package struct LineFraming: Sendable {
         return nil
     }
 
+    /// Bytes of the line whose end has not come yet.
+    package var unterminated: Int { oversized?.byteCount ?? partial.readableBytes }
+
     /// Ends the stream.
     /// - Returns: how many bytes of an unterminated line it leaves behind; they are no message.
     package mutating func finish() -> Int {
@@ -65,7 +68,7 @@ package struct LineFraming: Sendable {
             partial = ByteBuffer()
             oversized = nil
         }
-        return oversized?.byteCount ?? partial.readableBytes
+        return unterminated
     }
 
     private func lengthOfLine() -> Int? { unread.withUnsafeReadableBytes { $0.offset(of: UInt8(ascii: "\n")) } }

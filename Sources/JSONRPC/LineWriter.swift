@@ -59,6 +59,20 @@ package struct LineWriter: Sendable {
         if tail.readableBytes > 0 { write(tail) }
         byteCount = 0
         flush()
+        recycle()
+    }
+
+    /// Lends what has been gathered, if it is in one piece.
+    /// - Parameter body: returns how many bytes it took from the beginning. The rest stays.
+    package mutating func take(_ body: (UnsafeRawBufferPointer) -> Int) {
+        guard full.isEmpty else { return }
+        let count = tail.withUnsafeReadableBytes(body)
+        tail.moveReaderIndex(forwardBy: count)
+        byteCount -= count
+        if byteCount == 0 { recycle() }
+    }
+
+    private mutating func recycle() {
         if tail.capacity > Self.keptCapacity { tail = ByteBuffer() } else { tail.clear() }
     }
 

@@ -65,6 +65,8 @@ package struct Message: Sendable {
 
     package func isObject(_ place: Place) -> Bool { place.isPresent && byte(at: place) == UInt8(ascii: "{") }
 
+    package func isString(_ place: Place) -> Bool { place.isPresent && byte(at: place) == UInt8(ascii: "\"") }
+
     /// A string member, decoded; `nil` if it is absent or no string.
     package func string(_ place: Place) -> String? {
         guard place.range.count >= 2, byte(at: place) == UInt8(ascii: "\"") else { return nil }
@@ -97,7 +99,7 @@ package struct Message: Sendable {
         guard place.range.count >= 2, byte(at: place) == UInt8(ascii: "\"") else { return nil }
         return bytes.withUnsafeReadableBytes { text in
             let inner = UnsafeRawBufferPointer(rebasing: text[place.range.lowerBound + 1..<place.range.upperBound - 1])
-            return inner.contains(UInt8(ascii: "\\")) ? nil : body(inner)
+            return inner.offset(of: UInt8(ascii: "\\")) == nil ? body(inner) : nil
         }
     }
 

@@ -79,15 +79,18 @@ package struct DownstreamLife: Sendable {
     }
 
     /// The connection is over, or never came about.
+    /// - Parameter least: what the server wants us to wait at least.
     /// - Returns: how long to wait before the next launch; `nil` if there is nothing to launch.
-    package mutating func lost(now: Instant, using random: inout some RandomNumberGenerator) -> Duration? {
+    package mutating func lost(
+        now: Instant, least: Duration = .zero, using random: inout some RandomNumberGenerator
+    ) -> Duration? {
         let failures: Int
         switch state {
         case .starting(let attempt): failures = attempt
         case .ready(let attempt, let since): failures = since.duration(to: now) >= Self.stableAfter ? 1 : attempt
         case .idle, .resting, .backingOff, .failed, .stopped: return nil
         }
-        let delay = backoff.delay(after: failures, using: &random)
+        let delay = max(backoff.delay(after: failures, using: &random), least)
         state = .backingOff(attempt: failures, until: now.advanced(by: delay))
         return delay
     }

@@ -130,7 +130,7 @@ package struct DownstreamProtocol: Sendable {
     var orphans: Set<Int> = []
     private static let orphanLimit = 256
     /// The latest instant that we were told of.
-    private var clock = Instant(nanoseconds: 0)
+    var clock = Instant(nanoseconds: 0)
     /// When a request of our own is given up.
     var ownDeadline: Instant { clock.advanced(by: Self.listTimeout) }
     /// What the host last set, or wants set as soon as we may.
@@ -191,6 +191,24 @@ package struct DownstreamProtocol: Sendable {
         case .initialize, .discover: true
         case .listen, .list, .own, .check, .task, .forwarded, nil: false
         }
+    }
+
+    /// Whether a request of ours that is in flight is to show that the server is well.
+    package func isCheck(_ id: Int) -> Bool {
+        if case .check = requests[id] { true } else { false }
+    }
+
+    /// The server was heard about this request, which says enough of it.
+    package mutating func checkAnswered(_ id: Int) -> Action {
+        _ = requests.remove(id)
+        return .checked(isHealthy: true)
+    }
+
+    /// The request is sent now: it had to wait for that, or is sent once more.
+    package mutating func sent(_ id: Int, now: Instant) {
+        guard case .forwarded(var request, let deadline) = requests[id] else { return }
+        request.sent = now
+        requests[id] = .forwarded(request, deadline: deadline)
     }
 
     /// The request that is in flight under this id.
@@ -414,75 +432,6 @@ package struct DownstreamProtocol: Sendable {
         case .resourcesUpdated: return .notify(.resourcesUpdated)
         case .elicitationComplete: return .notify(.elicitationComplete)
         default: return .ignore("an unknown notification '\(message.methodName.prefix(80))'")
-        }
-    }
-
-    // MARK: Ends
-
-    /// A person was asked something for so long on account of this request: that is not the server's time.
-    /// - Parameters:
-    ///   - id: our id of it.
-    ///   - isCertain: else it may have been an earlier one that can lead to questions: they share what is not known.
-    package mutating func paused(_ id: Int, isCertain: Bool, for time: Duration, now: Instant) {
-        // Later ids are greater.
-        for (other, waiting) in Array(requests.entries) where other == id || !isCertain && other < id {
-            guard case .forwarded(var request, _) = waiting, request.purpose.mayAsk else { continue }
-            request.latest = request.latest?.advanced(by: time)
-            requests[other] = .forwarded(request, deadline: request.deadline(from: now))
-        }
-    }
-
-    /// We did not listen: what the requests in flight have waited until now does not count.
-    package mutating func extendDeadlines(now: Instant) {
-        for (id, waiting) in Array(requests.entries) {
-            switch waiting {
-            case .forwarded(let request, _): requests[id] = .forwarded(request, deadline: request.deadline(from: now))
-            case .list(let kind, _): requests[id] = .list(kind, deadline: now.advanced(by: Self.listTimeout))
-            case .initialize, .discover, .listen, .task, .own, .check: break
-            }
-        }
-    }
-
-    /// The requests whose time is over. They are abandoned with that; their server has to be told.
-    package mutating func expire(now: Instant) -> [(id: Int, request: ForwardedRequest)] {
-        clock = max(clock, now)
-        var expired: [(id: Int, request: ForwardedRequest)] = []
-        var forgotten: [Int] = []
-        for (id, waiting) in requests.entries {
-            switch waiting {
-            case .forwarded(let request, let deadline) where deadline <= now: expired.append((id, request))
-            case .list(let kind, let deadline) where deadline <= now && phase == .ready:
-                forgotten.append(id)
-                // What it was read for may still be true.
-                readers[kind]?.giveUp(again: true, now: now)
-            case .own(_, let deadline) where deadline <= now: forgotten.append(id)
-            case .task(_, _, let deadline?) where deadline <= now: forgotten.append(id)
-            case .forwarded, .initialize, .discover, .listen, .task, .list, .own, .check: break
-            }
-        }
-        for (id, _) in expired { _ = abandon(id) }
-        for id in forgotten { _ = requests.remove(id) }
-        return expired
-    }
-
-    /// When ``expire(now:)`` will next have something to do.
-    package var nextDeadline: Instant? {
-        requests.entries.compactMap { waiting -> Instant? in
-            switch waiting.entry {
-            case .forwarded(_, let deadline): deadline
-            case .list(_, let deadline): phase == .ready ? deadline : nil
-            case .own(_, let deadline): deadline
-            case .task(_, _, let deadline): deadline
-            case .initialize, .discover, .listen, .check: nil
-            }
-        }.min()
-    }
-
-    /// The connection is gone.
-    /// - Returns: the requests that were sent and will never be answered.
-    package mutating func closed() -> [ForwardedRequest] {
-        requests.removeAll().compactMap { waiting in
-            if case .forwarded(let request, _) = waiting { request } else { nil }
         }
     }
 }

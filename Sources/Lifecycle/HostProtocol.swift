@@ -96,10 +96,11 @@ package struct HostProtocol: Sendable {
         case .request:
             guard let id = message.id else { return .ignore("a request without an id") }
             let introduction = { (instructions: instructions(), extensions: extensions()) }
-            if message.method != .initialize, message.places[.metaProtocolVersion].isPresent {
-                return statelessRequest(message, id: id, introduction: introduction)
+            let method = message.method
+            if method != .initialize, message.places[.metaProtocolVersion].isPresent {
+                return statelessRequest(method, message, id: id, introduction: introduction)
             }
-            return request(message, id: id, inBatch: inBatch, introduction: introduction)
+            return request(method, message, id: id, inBatch: inBatch, introduction: introduction)
         case .notification: return notification(message)
         case .result, .error: return message.integerID.map { .answered($0) } ?? .ignore("an answer to a request we never sent")
         }
@@ -122,8 +123,9 @@ package struct HostProtocol: Sendable {
 
     // MARK: Handshake era
 
-    private mutating func request(_ message: Message, id: RequestID, inBatch: Bool, introduction: Introduction) -> Action {
-        let method = message.method
+    private mutating func request(
+        _ method: Method?, _ message: Message, id: RequestID, inBatch: Bool, introduction: Introduction
+    ) -> Action {
         switch method {
         case .initialize:
             guard !inBatch else { return .answer(Composition.error(id: id, .invalidRequest, "'initialize' cannot be part of a batch")) }
@@ -150,7 +152,7 @@ package struct HostProtocol: Sendable {
             let hasHalf = message.places[.meta].isPresent && message.view(message.places[.meta])[MetaKey.clientCapabilities] != nil
             return .answer(Composition.error(id: id, hasHalf ? .invalidParams : .invalidRequest, text))
         }
-        if let action = featureRequest(message, id: id) { return action }
+        if let action = featureRequest(method, message, id: id) { return action }
         switch method {
         case .subscribe: return needing(.uri, "uri", message, id: id) ?? .resource(.subscribe, id)
         case .unsubscribe: return needing(.uri, "uri", message, id: id) ?? .resource(.unsubscribe, id)
@@ -171,7 +173,9 @@ package struct HostProtocol: Sendable {
 
     // MARK: Stateless era
 
-    private mutating func statelessRequest(_ message: Message, id: RequestID, introduction: Introduction) -> Action {
+    private mutating func statelessRequest(
+        _ method: Method?, _ message: Message, id: RequestID, introduction: Introduction
+    ) -> Action {
         let envelope: Envelope
         do throws(Envelope.Defect) {
             envelope = try Envelope(message.view(message.places[.meta]))
@@ -182,7 +186,7 @@ package struct HostProtocol: Sendable {
             }
         }
         isStateless = true
-        switch message.method {
+        switch method {
         case .discover:
             return .stateless(envelope, .answer(Composition.result(id: id, discoverResult(introduction()))))
         case .listen:
@@ -193,9 +197,9 @@ package struct HostProtocol: Sendable {
             return .stateless(envelope, .listen(id, filter))
         case .tasksGet, .tasksCancel, .tasksUpdate:
             guard envelope.capabilities.tasks else { return .answer(missingTasks(id: id)) }
-            let action = needing(.taskID, "taskId", message, id: id) ?? message.method.map { .task($0, id) }
+            let action = needing(.taskID, "taskId", message, id: id) ?? method.map { .task($0, id) }
             return .stateless(envelope, action ?? .answer(methodNotFound(message, id: id)))
-        default: return .stateless(envelope, featureRequest(message, id: id) ?? .answer(methodNotFound(message, id: id)))
+        default: return .stateless(envelope, featureRequest(method, message, id: id) ?? .answer(methodNotFound(message, id: id)))
         }
     }
 
@@ -245,8 +249,8 @@ package struct HostProtocol: Sendable {
 
     /// What concerns tools, prompts and resources.
     /// - Returns: `nil` for any other method.
-    private func featureRequest(_ message: Message, id: RequestID) -> Action? {
-        switch message.method {
+    private func featureRequest(_ method: Method?, _ message: Message, id: RequestID) -> Action? {
+        switch method {
         case .toolsList: return list(.tools, message, id: id)
         case .promptsList: return list(.prompts, message, id: id)
         case .resourcesList: return list(.resources, message, id: id)
@@ -274,7 +278,7 @@ package struct HostProtocol: Sendable {
 
     /// - Returns: the refusal of a request that lacks a member it cannot be routed without; `nil` if it has it.
     private func needing(_ member: Message.Member, _ name: String, _ message: Message, id: RequestID) -> Action? {
-        if message.string(message.places[member]) != nil { return nil }
+        if message.isString(message.places[member]) { return nil }
         return .answer(Composition.error(id: id, .invalidParams, "'\(message.methodName)' needs '\(name)', a string"))
     }
 

@@ -64,6 +64,8 @@ package struct ForwardedRequest: Sendable {
     package var idleTimeout: Duration
     /// When it is over however much progress there is; `nil` for no such end.
     package var latest: Instant?
+    /// Until when the time in which a person was asked has been left out.
+    package var pausedUntil: Instant?
     /// We asked for a task, for a host that knows nothing of it: what the server answers is followed to its result.
     package var runsAsTask = false
     /// The host asked for a task, which it follows itself.

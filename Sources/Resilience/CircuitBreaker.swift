@@ -12,14 +12,18 @@ package struct CircuitBreaker: Hashable, Sendable {
     package private(set) var state = State.closed
     /// Since the last success.
     package private(set) var failuresInARow = 0
+    private var lastFailure: Instant?
     /// How often it has opened.
     package private(set) var openings = 0
 
     package init() {}
 
     /// A downstream could not be reached, or was lost, or left a call without an answer. What a tool says is no failure.
+    /// - Parameter sent: when what was lost was sent. What breaks many calls at once is one failure, not as many.
     /// - Returns: whether calls that wait for it are to be given up now.
-    package mutating func failed(now: Instant, _ policy: CircuitBreakerPolicy) -> Bool {
+    package mutating func failed(sent: Instant? = nil, now: Instant, _ policy: CircuitBreakerPolicy) -> Bool {
+        if let sent, let lastFailure, sent <= lastFailure { return wait(now: now) != nil }
+        lastFailure = now
         failuresInARow += 1
         switch state {
         case .closed where failuresInARow < policy.failures: return false

@@ -186,7 +186,7 @@ package final class ChildProcess {
             delegate.inputClosed(unterminated: 0)
         }
         writing.whenFailure { _ in closeDescriptor(output) }
-        reading.and(writing).assumeIsolated().whenSuccess { self.connection.open(input: $0, output: $1) }
+        reading.and(writing).assumeIsolated().whenSuccess { self.connection.open(input: $0, output: $1, descriptor: output) }
     }
 
     /// Always drained: a full pipe would stop the child.

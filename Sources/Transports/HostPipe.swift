@@ -35,11 +35,11 @@ package struct StandardStreams: Sendable {
 package enum HostPipe {
     /// Connects the streams to `delegate` on this event loop.
     /// - Parameter finished: called on the loop when the output has been closed and all of it was taken.
-    /// - Returns: the channel, for ``LineConnection/open(input:output:)``.
+    /// - Returns: the channel and what it writes to, for ``LineConnection/open(input:output:descriptor:)``.
     package static func open(
         _ streams: StandardStreams, on eventLoop: any EventLoop, delegate: some ConnectionDelegate,
         lineLimit: Int = LineFraming.defaultLimit, finished: @escaping @Sendable () -> Void
-    ) -> EventLoopFuture<any Channel> {
+    ) -> EventLoopFuture<(channel: any Channel, descriptor: CInt?)> {
         let input: CInt
         let output: CInt
         var outputCopied = eventLoop.makeSucceededVoidFuture()
@@ -64,7 +64,7 @@ package enum HostPipe {
             .takingOwnershipOfDescriptors(input: input, output: output)
             .map { [outputCopied] channel in
                 channel.closeFuture.and(outputCopied).whenComplete { _ in finished() }
-                return channel
+                return (channel, output)
             }
     }
 }

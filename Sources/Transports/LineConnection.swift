@@ -1,6 +1,14 @@
 package import JSONRPC
 package import NIOCore
 
+#if canImport(Glibc)
+import Glibc
+#elseif canImport(Musl)
+import Musl
+#elseif canImport(Darwin)
+import Darwin
+#endif
+
 /// What a connection tells its owner. Every call comes on the connection's event loop.
 package protocol ConnectionDelegate: Sendable {
     func received(_ line: LineFraming.Line)
@@ -24,12 +32,16 @@ package final class LineConnection: ServerConnection, PendingWriter {
     package static let lowWaterMark = 256 * 1024
 
     /// Bytes of one read, of short lines and of long ones; and how many lines of one read are too many for the larger.
-    package static let shortRead = 4 * 1024
+    package static let shortRead = 2 * 1024
     package static let longRead = 64 * 1024
     package static let linesPerTurn = 64
 
     private var input: (any Channel)?
     private var output: (any Channel)?
+    /// That of `output`, whose pipeline costs more than the scan of a message: what the peer takes at once does without it.
+    private var descriptor: CInt?
+    /// The channel was given what the peer did not take at once. Until it is through with that, all goes the same way.
+    private var isOutputBehind = false
     private var writer = LineWriter()
     package private(set) var isReading = true
     private let pending: PendingWrites
@@ -52,10 +64,13 @@ package final class LineConnection: ServerConnection, PendingWriter {
     }
 
     /// From now on what is sent is written, and what comes is read.
-    /// - Parameter output: may be the same channel as `input`.
-    package func open(input: any Channel, output: any Channel) {
+    /// - Parameters:
+    ///   - output: may be the same channel as `input`.
+    ///   - descriptor: which `output` writes to, and owns. It is not blocking.
+    package func open(input: any Channel, output: any Channel, descriptor: CInt? = nil) {
         self.input = input
         self.output = output
+        self.descriptor = descriptor
         flush()
         if isReading { setReading(true) }
     }
@@ -84,8 +99,24 @@ package final class LineConnection: ServerConnection, PendingWriter {
         // Taken out while it is written: whoever hears of a failure may send something more.
         var turn = LineWriter()
         swap(&turn, &writer)
+        writeAtOnce(&turn, output)
+        if turn.isEmpty {
+            swap(&turn, &writer)
+            return
+        }
+        isOutputBehind = true
         turn.drain(write: { output.write($0, promise: nil) }, flush: { output.flush() })
         if writer.isEmpty { swap(&turn, &writer) }
+    }
+
+    /// A failure is none here: the channel will meet it, and knows what to do.
+    private func writeAtOnce(_ turn: inout LineWriter, _ output: any Channel) {
+        guard let descriptor, output.isActive else { return }
+        if isOutputBehind {
+            guard (try? output.syncOptions?.getOption(.bufferedWritableBytes)) == 0 else { return }
+            isOutputBehind = false
+        }
+        turn.take { max(0, write(descriptor, $0.baseAddress, $0.count)) }
     }
 
     /// Writes what has gathered, and closes once the peer has taken it or is gone.
@@ -142,16 +173,16 @@ private final class LineHandler<Delegate: ConnectionDelegate>: ChannelInboundHan
     }
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
-        let bytes = unwrapInboundIn(data)
-        framing.append(bytes)
+        framing.append(unwrapInboundIn(data))
         var count = 0
         while let line = framing.next() {
             delegate.received(line)
             count += 1
         }
-        if count == 0, bytes.readableBytes >= readSize {
+        if framing.unterminated >= LineConnection.shortRead {
             read(LineConnection.longRead, context)
-        } else if count > LineConnection.linesPerTurn {
+        } else if count == 0 || count > LineConnection.linesPerTurn {
+            // Nothing but line ends is a flood too.
             read(LineConnection.shortRead, context)
         }
     }

@@ -6,7 +6,7 @@ import MCPProtocol
 
 struct Call: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "Call a tool.",
+        commandName: "call", abstract: "Call a tool.",
         usage: "mcpagg call <name> [key=value ...] [key:=json ...] [--args <json> | --args -] [--json] [--accept-defaults]",
         discussion: """
             Values are typed by the tool's input schema: count=3 is a number if the schema says so; an array is written as JSON, or by \

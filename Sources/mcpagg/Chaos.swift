@@ -5,7 +5,7 @@ import Resilience
 
 struct Chaos: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "Serve with faults between mcpagg and its servers, to test agents.",
+        commandName: "chaos", abstract: "Serve with faults between mcpagg and its servers, to test agents.",
         discussion: """
             As 'serve', but messages to and from the servers are dropped, delayed, duplicated and garbled, and servers are killed. Every \
             fault is logged to standard error, and all are counted at the end. What a host and mcpagg say to each other is never touched.

@@ -6,7 +6,7 @@ import OrderedCollections
 
 struct Check: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "Check the config file, and start nothing.",
+        commandName: "check", abstract: "Check the config file, and start nothing.",
         discussion: "Prints every problem with its line and column. Ends with 0 if there is none, else with 2.")
 
     @OptionGroup var global: GlobalOptions

@@ -6,7 +6,7 @@ import MCPProtocol
 
 struct Complete: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "Complete an argument of a prompt, or a variable of a resource template.",
+        commandName: "complete", abstract: "Complete an argument of a prompt, or a variable of a resource template.",
         usage: "mcpagg complete <name> <argument>=<beginning> [key=value ...] [--server <name>] [--json]",
         discussion: """
             Prints the values that the server suggests, one per line. What is known of other arguments may stand behind.

@@ -6,7 +6,7 @@ import MCPProtocol
 
 struct GetPrompt: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "Get the messages of a prompt.",
+        commandName: "get-prompt", abstract: "Get the messages of a prompt.",
         usage: "mcpagg get-prompt <name> [key=value ...] [--args <json> | --args -] [--json] [--accept-defaults]",
         discussion: """
             Each message is shown under its role. Text goes to standard output, images and other media to files.

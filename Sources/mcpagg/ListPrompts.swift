@@ -6,7 +6,7 @@ import NIOCore
 
 struct ListPrompts: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "List the merged prompts.",
+        commandName: "list-prompts", abstract: "List the merged prompts.",
         discussion: """
             Starts every server, waits until each is ready or has failed, and lists what hosts would see. Arguments in brackets are optional.
             """)

@@ -6,7 +6,7 @@ import NIOCore
 
 struct ListResources: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "List the merged resources and resource templates.",
+        commandName: "list-resources", abstract: "List the merged resources and resource templates.",
         discussion: "Starts every server, waits until each is ready or has failed, and lists what hosts would see.")
 
     @OptionGroup var global: GlobalOptions

@@ -6,7 +6,7 @@ import NIOCore
 
 struct ListTools: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "List the merged tools.",
+        commandName: "list-tools", abstract: "List the merged tools.",
         discussion: "Starts every server, waits until each is ready or has failed, and lists what hosts would see.")
 
     @OptionGroup var global: GlobalOptions

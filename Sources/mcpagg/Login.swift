@@ -3,7 +3,7 @@ import Authorization
 
 struct Login: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "Log in to a server behind a URL.",
+        commandName: "login", abstract: "Log in to a server behind a URL.",
         usage: "mcpagg login <server> [--browser <command> | --no-browser] [--scope <scope> ...] [--timeout <time>]",
         discussion: """
             Shows an address, opens it in a browser, and waits until the browser comes back to this machine. The tokens are kept for you \

@@ -3,7 +3,7 @@ import Authorization
 
 struct Logout: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "Forget the login to a server behind a URL.",
+        commandName: "logout", abstract: "Forget the login to a server behind a URL.",
         discussion: "The authorization server is told, if it takes that; what is forgotten here is forgotten anyway.")
 
     @OptionGroup var global: GlobalOptions

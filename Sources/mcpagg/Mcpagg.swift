@@ -21,6 +21,7 @@ struct Mcpagg: AsyncParsableCommand {
             serves MCP on standard input and output.
             """,
         version: Version.text,
+        // Each says its name itself: to make it from that of a type took longer than everything else at the start.
         subcommands: [
             Serve.self, ListTools.self, Call.self, ListResources.self, ReadResource.self, ListPrompts.self, GetPrompt.self, Complete.self,
             Check.self, Status.self, Login.self, Logout.self, Chaos.self,

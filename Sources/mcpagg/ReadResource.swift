@@ -7,7 +7,7 @@ import MCPProtocol
 
 struct ReadResource: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "Read a resource.",
+        commandName: "read-resource", abstract: "Read a resource.",
         discussion: """
             Text goes to standard output as it is, anything else to a file; --output - sends that to standard output too.
 

@@ -18,7 +18,7 @@ import Darwin
 
 struct Serve: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "Serve MCP on standard input and output (the default).",
+        commandName: "serve", abstract: "Serve MCP on standard input and output (the default).",
         discussion: """
             For the config of an agent host. The config file is watched, and changes take effect while the host stays connected. Ends when \
             standard input is closed.

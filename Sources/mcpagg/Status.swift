@@ -6,7 +6,7 @@ import Resilience
 
 struct Status: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "Start every server and say how each is.",
+        commandName: "status", abstract: "Start every server and say how each is.",
         discussion:
             "For each failure the cause and the remedy. Ends with 0 if all are ready, with 3 if only logins are missing, else with 4."
     )

@@ -86,7 +86,7 @@ if mode == "stubborn":
     child = subprocess.Popen(["sleep", "1000"])
     print("running", file=open(path + ".pipe", "w"), flush=True)
     child.wait()
-if mode == "fail":
+if mode == "fail" or mode == "once" and runs > 1:
     print("no key in the drawer", file=sys.stderr)
     sys.exit(3)
 if mode == "text":

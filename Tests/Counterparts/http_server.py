@@ -51,6 +51,7 @@ class HTTPServer:
         self._tasks: set[asyncio.Task[Any]] = set()
         self._made = 0
         self._acceptor: asyncio.Server | None = None
+        self._place: socket.socket | None = None  # of it, while nobody listens
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._thread.start()
@@ -72,20 +73,36 @@ class HTTPServer:
         self.on_loop(lambda: self.rules.append(Rule(handler, applies, times)))
 
     def listen(self) -> None:
-        """Takes connections (again), always on the same port."""
+        """Takes connections (again), always on the same port. Nothing happens if it does so already."""
 
         async def begin() -> None:
+            if self._acceptor is not None:
+                return
             raw = socket.socket()
             raw.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             raw.bind(("127.0.0.1", self.port))
             self.port = raw.getsockname()[1]
             self._acceptor = await self._loop.create_server(self._connection, sock=raw, backlog=256)
+            if self._place is not None:
+                self._place.close()
+                self._place = None
 
         self.wait_on_loop(begin())
 
     def stop_listening(self) -> None:
-        """Connections are refused. Those that there are go on."""
-        self.on_loop(lambda: self._acceptor.close())
+        """Connections are refused. Those that there are go on. Nothing happens if it is so already."""
+
+        def act() -> None:
+            if self._acceptor is None:
+                return
+            self._acceptor.close()
+            self._acceptor = None
+            # Or some connection that leads elsewhere might get the port meanwhile.
+            self._place = socket.socket()
+            self._place.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            self._place.bind(("127.0.0.1", self.port))
+
+        self.on_loop(act)
 
     def drop_connections(self) -> None:
         """All at once, as if the process were killed."""
@@ -101,7 +118,9 @@ class HTTPServer:
 
     def close(self) -> None:
         def act() -> None:
-            self._acceptor.close()
+            for acceptor in (self._acceptor, self._place):
+                if acceptor is not None:
+                    acceptor.close()
             for connection in list(self.connections.values()):
                 connection.transport.abort()
             for task in self._tasks:

@@ -1,6 +1,7 @@
 """A log of lines that one thread writes and tests wait on."""
 
 import os
+import select
 import threading
 import time
 from collections.abc import Callable
@@ -12,13 +13,17 @@ class LineLog:
 
     def __init__(self, name: str):
         self.name = name
-        self.lines: list[bytes] = []
         self.ended = False
+        self._lines: list[bytes] = []
         self._changed = threading.Condition()
+
+    @property
+    def lines(self) -> list[bytes]:
+        return self._lines
 
     def append(self, line: bytes) -> None:
         with self._changed:
-            self.lines.append(line)
+            self._lines.append(line)
             self._changed.notify_all()
 
     def end(self) -> None:
@@ -32,13 +37,14 @@ class LineLog:
         position = start
         with self._changed:
             while True:
-                while position < len(self.lines):
-                    if wanted(self.lines[position]):
-                        return position, self.lines[position]
+                lines = self.lines
+                while position < len(lines):
+                    if wanted(lines[position]):
+                        return position, lines[position]
                     position += 1
                 left = deadline - time.monotonic()
                 if self.ended or left <= 0:
-                    tail = b"\n".join(line[:300] for line in self.lines[-12:]).decode(errors="replace")
+                    tail = b"\n".join(line[:300] for line in lines[-12:]).decode(errors="replace")
                     reason = "ended" if self.ended else f"said nothing of the kind in {timeout} s"
                     raise AssertionError(f"{self.name} {reason}; its last lines:\n{tail}")
                 self._changed.wait(left)
@@ -76,27 +82,50 @@ class PipeLog(LineLog):
     def __init__(self, name: str, path: Path):
         super().__init__(name)
         self.path = path
-        self._closing = b"\0closing " + os.urandom(8).hex().encode()
         os.mkfifo(path)
         # Opened for both: opening does not wait for a writer, and the end of one writer is not the end of the pipe.
-        self._keep = os.open(path, os.O_RDWR)
-        self._thread = self.read_from(os.dup(self._keep))
+        self._pipe = os.open(path, os.O_RDWR | os.O_NONBLOCK)
+        self._pending: list[bytes] = []
+        self._thread = threading.Thread(target=self._follow, daemon=True)
+        self._thread.start()
+
+    @property
+    def lines(self) -> list[bytes]:
+        """With all that was written before this look: a program that says something after it has written it here has not said it too
+        soon."""
+        with self._changed:
+            self._take()
+            return self._lines
 
     def append(self, line: bytes) -> None:
-        if line == self._closing:
-            self.end()
-        elif line:
+        if line:
             super().append(line)
 
-    def drain(self, timeout: float = 10) -> None:
-        """Everything written before this call is in `lines` when it returns. Call it after the writers have ended."""
-        if self.ended:
-            return
-        # On a line of its own, even if the last writer was killed in the middle of one.
-        os.write(self._keep, b"\n" + self._closing + b"\n")
-        with self._changed:
-            assert self._changed.wait_for(lambda: self.ended, timeout), f"{self.name}: the reader is stuck"
+    def _follow(self) -> None:
+        readable = select.poll()
+        readable.register(self._pipe, select.POLLIN)
+        while not self.ended:
+            readable.poll()
+            with self._changed:
+                self._take()
+        os.close(self._pipe)
+
+    def _take(self) -> None:
+        while not self.ended:
+            try:
+                first, *others = os.read(self._pipe, 1 << 20).split(b"\n")
+            except BlockingIOError:
+                return
+            self._pending.append(first)
+            for piece in others:
+                self.append(b"".join(self._pending))
+                self._pending = [piece]
 
     def close(self) -> None:
-        self.drain()
-        os.close(self._keep)
+        """Everything written before this call is in `lines` when it returns. Call it after the writers have ended."""
+        with self._changed:
+            self._take()
+            self.append(b"".join(self._pending))
+            os.write(self._pipe, b"\n")  # for the thread to see it
+            self.end()
+        self._thread.join()

@@ -35,6 +35,13 @@ def is_zombie(pid: int) -> bool:
         return file.read().rpartition(b")")[2].split()[0] == b"Z"
 
 
+def is_readable(descriptor: int, timeout: float) -> bool:
+    """Whether there is something to read, or the end, within these seconds. (`select` knows no descriptors beyond 1023.)"""
+    poll = select.poll()
+    poll.register(descriptor, select.POLLIN)
+    return bool(poll.poll(1000 * timeout))
+
+
 def wait_for_end(pid: int, timeout: float) -> bool:
     """True once the process has ended, false if it still lives after `timeout` seconds. It need not be a child of ours."""
     if hasattr(os, "pidfd_open"):
@@ -43,7 +50,7 @@ def wait_for_end(pid: int, timeout: float) -> bool:
         except ProcessLookupError:
             return True
         try:
-            return bool(select.select([descriptor], [], [], timeout)[0])
+            return is_readable(descriptor, timeout)
         finally:
             os.close(descriptor)
     queue = select.kqueue()

@@ -81,7 +81,8 @@ def test_an_unknown_prompt_is_invalid_params_and_a_servers_error_is_passed_on(be
 
 
 def test_a_prompt_of_a_server_that_ended_is_an_internal_error(bench):
-    one = bench.scripted("one", {"capabilities": {"prompts": {}}, "lists": {"prompts/list": [[prompt("greet")]]}})
+    script = {"capabilities": {"prompts": {}}, "lists": {"prompts/list": [[prompt("greet")]]}}
+    one = bench.scripted("one", script, retry={"replay": "never"})
     host = bench.host(bench.config())
     names(host, "prompts/list", "prompts")
     id = host.post("prompts/get", {"name": "one__greet"})
@@ -129,6 +130,7 @@ def test_completion_refs_are_mapped_to_their_owner(bench, revision):
     answer = host.ask("completion/complete", {"ref": {"type": "ref/resource", "uri": "b:///{x}"}, **argument})
     assert answer["result"] == complete("two template")["result"]
     two = bench.servers[1]
+    two.wait_for("completion/complete", ref={"type": "ref/resource", "uri": "b:///{x}"})
     asked = [message["params"] for message in two.got() if message.get("method") == "completion/complete"]
     refs = [{"type": "ref/prompt", "name": "greet"}, {"type": "ref/resource", "uri": "b:///{x}"}]
     assert asked == [{"ref": ref, **argument} for ref in refs]

@@ -1,5 +1,6 @@
 """What can stand between a call and its server: a circuit that is open, a rate, a number of calls at once, and a person."""
 
+import re
 import signal
 import time
 
@@ -9,11 +10,13 @@ from bench import PATIENCE
 from http_bench import KEY, NEW, OLD
 from http_mcp import text
 from http_server import hold, status
+from test_questions import ABLE, DONE, FORM, asking, begin, finish
 from test_retry_table import DELIVERY, FAILURE
 
 FAST = {"attempts": 1}
 SLOW = {"name": f"{KEY}__slow", "arguments": {}}
 ECHO = {"name": f"{KEY}__echo", "arguments": {"text": "x"}}
+READ = {"name": f"{KEY}__read", "arguments": {}}
 
 
 def kind(answer: dict) -> str:
@@ -59,42 +62,75 @@ def test_what_a_tool_says_opens_no_circuit(web):
     assert host.text(f"{KEY}__echo", {"text": "x"}) == "x"
 
 
+def probe(server, host, params=ECHO):
+    """The call that is to show whether the server works again: its id, and its request, which the server holds."""
+    server.on(hold, "tools/call")
+    start, deadline = server.position, time.monotonic() + PATIENCE
+    while True:
+        at = len(host.out.lines)
+        id = host.post("tools/call", params)
+        host.ask("ping")
+        # Until the circuit lets one through, calls fail at once.
+        if not any(message.get("id") == id for message in host.messages(at)):
+            return id, server.wait_request("tools/call", start=start)
+        assert time.monotonic() < deadline
+
+
 def test_when_its_time_is_over_one_call_finds_out_and_the_others_wait_for_it(web):
     server, host = failing(web, reset="300ms")
-    server.on(hold, "tools/call")
-    deadline = time.monotonic() + 20
-    start = server.position
-    # Until the circuit lets one through, calls fail; that one is held by the server.
-    ids = []
-    while not server.requests("tools/call", start=start):
-        ids.append(host.post("tools/call", ECHO))
-        host.ask("ping")
-        assert time.monotonic() < deadline
-    probe = server.wait_request("tools/call", start=start)
+    first, call = probe(server, host)
     waiting = [host.post("tools/call", ECHO) for _ in range(5)]
     host.ask("ping")
-    assert len(server.requests("tools/call", start=start)) == 1
-    probe.result(text("x"))
-    for id in waiting:
+    assert len(server.requests("tools/call", start=call.position)) == 1
+    call.result(text("x"))
+    for id in (first, *waiting):
         assert host.answer(id)["result"]["content"] == text("x")["content"]
 
 
 def test_a_probe_that_fails_fails_what_waits_for_it(web):
     server, host = failing(web, count=1, reset="200ms")
-    server.on(hold, "tools/call")
-    deadline = time.monotonic() + 20
-    start = server.position
-    ids = []
-    while not server.requests("tools/call", start=start):
-        ids.append(host.post("tools/call", ECHO))
-        host.ask("ping")
-        assert time.monotonic() < deadline
+    _, call = probe(server, host)
     waiting = [host.post("tools/call", ECHO) for _ in range(3)]
     host.ask("ping")
-    server.wait_request("tools/call", start=start).cut()
+    call.cut()
     for id in waiting:
         assert kind(host.answer(id)) == "unavailable"
-    assert len(server.requests("tools/call", start=start)) == 1
+    assert len(server.requests("tools/call", start=call.position)) == 1
+
+
+def test_a_probe_that_is_lost_and_held_for_another_attempt_leaves_it_to_the_next(web):
+    server, host = failing(web, count=1, reset="200ms", retry={"delay": "300ms", "jitter": 0})
+    first, call = probe(server, host, READ)
+    second = host.post("tools/call", ECHO)
+    host.ask("ping")
+    call.cut()
+    assert host.answer(second)["result"]["content"] == text("x")["content"]
+    assert host.answer(first)["result"]["content"] == text("read")["content"]
+
+
+def test_a_probe_that_makes_progress_keeps_nobody_waiting(web):
+    server, host = failing(web, count=1, reset="200ms")
+    first, call = probe(server, host, {**ECHO, "_meta": {"progressToken": "t"}})
+    second = host.post("tools/call", ECHO)
+    host.ask("ping")
+    assert len(server.requests("tools/call", start=call.position)) == 1
+    progress = {"progressToken": call.params["_meta"]["progressToken"], "progress": 1}
+    call.events().event({"jsonrpc": "2.0", "method": "notifications/progress", "params": progress})
+    assert host.answer(second)["result"]["content"] == text("x")["content"]
+    call.result(text("done"))
+    assert host.answer(first)["result"]["content"] == text("done")["content"]
+
+
+def test_what_is_said_of_the_wait_for_a_probe_is_that(web):
+    server, host = failing(web, count=1, reset="200ms")
+    first, call = probe(server, host)
+    # Only so many may wait; the others hear at once what for.
+    ids = [host.post("tools/call", ECHO) for _ in range(1_026)]
+    for id in ids[-2:]:
+        answer = host.answer(id)
+        assert kind(answer) == "unavailable" and "failed before" in said(answer) and "maxConcurrentCalls" not in said(answer), answer
+    call.cut()
+    assert kind(host.answer(first)) == "outcomeUnknown" and kind(host.answer(ids[0])) == "unavailable"
 
 
 def test_sigusr1_closes_all_circuits_and_says_how_servers_are(web):
@@ -115,7 +151,7 @@ def test_sigusr1_launches_what_waits_for_its_next_launch(bench):
     server.entry = {"command": "bash", "args": ["-c", script, server.entry["command"], *server.entry["args"]]}
     host = bench.host(bench.config())
     # The eighth pause takes 30 seconds.
-    host.err.wait_for(lambda line: b"next attempt in 3." in line or b"next attempt in 4." in line, PATIENCE)
+    host.err.wait_for(lambda line: re.search(rb"next attempt in [345](\.\d)? s", line) is not None, PATIENCE)
     flag.unlink()
     host.process.send_signal(signal.SIGUSR1)
     host.tools_when(lambda names: f"{KEY}__echo" in names, within=3)
@@ -138,7 +174,7 @@ def test_a_server_that_is_not_there_is_not_hammered(web):
     server = web.remote()
     server.on(status(500), times=None)
     host = web.host(waits=False)
-    host.err.wait_for(lambda line: b"next attempt in 3." in line or b"next attempt in 4." in line, PATIENCE)
+    host.err.wait_for(lambda line: re.search(rb"next attempt in [345](\.\d)? s", line) is not None, PATIENCE)
     initializes = [e for e in server.requests() if e.request.method == "POST"]
     assert len(initializes) <= 3 * 6, [str(e) for e in initializes]
 
@@ -239,6 +275,99 @@ def test_too_many_waiting_calls_are_refused_and_the_others_answered(web):
         assert host.answer(id)["result"]["content"][0]["text"] == "x"
 
 
+LIMITS = {
+    "rate": ({"rateLimit": {"calls": 1, "per": "1h"}}, {"rateLimit": False}),
+    "time": ({"rateLimit": {"calls": 1, "per": "1h"}}, {"rateLimit": {"calls": 2, "per": "1ms"}}),
+    "number": ({"maxConcurrentCalls": 1}, {"maxConcurrentCalls": 2}),
+}
+
+
+@pytest.mark.parametrize("kind", LIMITS)
+def test_a_limit_that_is_lifted_in_the_file_lets_waiting_calls_go(web, kind):
+    limit, lifted = LIMITS[kind]
+    server = web.remote(entry=limit)
+    host = web.host()
+    first = host.post("tools/call", SLOW)
+    call = server.wait_request("tools/call")
+    second = host.post("tools/call", ECHO)
+    host.ask("ping")
+    server.entry |= lifted
+    web.bench.config()
+    assert host.answer(second)["result"]["content"][0]["text"] == "x"
+    assert host.text(f"{KEY}__echo", {"text": "later"}) == "later"
+    call.result(text("done"))
+    host.answer(first)
+    assert len(server.requests("initialize")) == 1
+
+
+# Questions of a server on stdio, which does not say for which of its calls it asks
+
+def asking_one_at_a_time(bench, **script):
+    one = asking(bench, maxConcurrentCalls=1)
+    one.script["capabilities"]["resources"] = {"subscribe": True}
+    one.script |= script
+    one.write_script()
+    host = bench.host(bench.config(), **ABLE)
+    host.tools()
+    return host, one
+
+
+def calls_at(host, one) -> list[dict]:
+    """The calls that the server has got, of those that the host has made so far."""
+    # It needs no place, and comes after what was sent before.
+    start = len(one.log.lines)
+    host.post("resources/subscribe", {"uri": "one://r"})
+    one.wait_for("resources/subscribe", start)
+    return [message for message in one.got() if message.get("method") == "tools/call"]
+
+
+def test_a_call_that_asks_three_things_leaves_one_place(bench):
+    host, one = asking_one_at_a_time(bench)
+    first, theirs = begin(host, one)
+    at = 0
+    for number in range(3):
+        one.question(f"q{number}", "elicitation/create", FORM)
+        at = host.question("elicitation/create", at)[0] + 1
+    others = [host.post("tools/call", {"name": "one__t"}) for _ in range(3)]
+    calls = calls_at(host, one)
+    assert len(calls) == 2, "the one that asks, and one more"
+    one.script["answers"]["tools/call"] = {"*": {"result": DONE}}
+    one.write_script()
+    for call in calls:
+        finish(one, call["id"])
+    for id in (first, *others):
+        assert host.answer(id)["result"] == DONE
+
+
+def test_a_question_that_no_call_led_to_leaves_no_place(bench):
+    roots = {"jsonrpc": "2.0", "id": "r", "method": "roots/list"}
+    host, one = asking_one_at_a_time(bench, onInitialized=[roots])
+    host.question("roots/list")
+    first, theirs = begin(host, one)
+    second = host.post("tools/call", {"name": "one__t"})
+    assert len(calls_at(host, one)) == 1
+    one.script["answers"]["tools/call"] = {"*": {"result": DONE}}
+    one.write_script()
+    finish(one, theirs)
+    assert host.answer(first)["result"] == host.answer(second)["result"] == DONE
+
+
+def test_a_question_whose_call_is_over_leaves_no_place(bench):
+    host, one = asking_one_at_a_time(bench)
+    first, theirs = begin(host, one)
+    one.question("q", "elicitation/create", FORM)
+    host.question("elicitation/create")
+    second, other = begin(host, one)
+    finish(one, theirs)
+    host.answer(first)
+    third = host.post("tools/call", {"name": "one__t"})
+    assert len(calls_at(host, one)) == 2, "the second is under way"
+    one.script["answers"]["tools/call"] = {"*": {"result": DONE}}
+    one.write_script()
+    finish(one, other)
+    assert host.answer(second)["result"] == host.answer(third)["result"] == DONE
+
+
 # Time
 
 def test_a_persons_time_is_not_that_of_the_call_and_other_calls_go_on(web):
@@ -253,3 +382,74 @@ def test_a_persons_time_is_not_that_of_the_call_and_other_calls_go_on(web):
     assert kind(late) == "timedOut", "by now the person has taken longer than a call may"
     host.reply(question["id"], {"action": "accept", "content": {"name": "N"}})
     assert not host.answer(asking)["result"].get("isError")
+
+
+SHORT = {"timeout": "300ms", "maxTimeout": "400ms"}
+
+
+def test_on_stdio_a_persons_time_is_not_that_of_calls_that_began_later(bench):
+    one = asking(bench, **SHORT)
+    host = bench.host(bench.config(), **ABLE)
+    host.tools()
+    first, theirs = begin(host, one)
+    one.question("q", "elicitation/create", FORM)
+    _, question = host.question("elicitation/create")
+    for _ in range(2):
+        assert kind(host.answer(begin(host, one)[0])) == "timedOut"
+    host.reply(question["id"], {"action": "decline"})
+    one.answer_to("q")
+    finish(one, theirs)
+    assert host.answer(first)["result"] == DONE, "the person has taken longer than a call may"
+
+
+def test_a_person_who_never_answers_holds_up_no_call_for_ever(bench):
+    one = asking(bench, **SHORT)
+    host = bench.host(bench.config(inputWait="1s"), **ABLE)
+    host.tools()
+    # It may have been the first one that asked.
+    calls = [begin(host, one)[0] for _ in range(2)]
+    one.question("q", "elicitation/create", FORM)
+    host.question("elicitation/create")
+    for id in calls:
+        assert kind(host.answer(id)) == "timedOut"
+
+
+@pytest.mark.parametrize("method, params", [("roots/list", None), ("elicitation/create", FORM)])
+def test_a_question_that_no_call_led_to_stops_no_clock(bench, method, params):
+    one = asking(bench, **SHORT)
+    one.script["onInitialized"] = [{"jsonrpc": "2.0", "id": "q", "method": method} | ({"params": params} if params else {})]
+    one.write_script()
+    host = bench.host(bench.config(), **ABLE)
+    host.tools()
+    host.question(method)
+    assert kind(host.answer(begin(host, one)[0])) == "timedOut"
+
+
+def test_a_host_that_never_says_its_roots_stops_no_clock(bench):
+    one = asking(bench, **SHORT)
+    host = bench.host(bench.config(), **ABLE)
+    host.tools()
+    id, _ = begin(host, one)
+    one.question("q", "roots/list")
+    host.question("roots/list")
+    assert kind(host.answer(id)) == "timedOut"
+
+
+def test_the_longest_duration_of_a_call_goes_on_at_the_server_that_takes_over(web):
+    first, second = {"Authorization": "Bearer first-token"}, {"Authorization": "Bearer second-token"}
+    retry = {"delay": "1s", "jitter": 0}
+    server = web.remote(entry={"timeout": "2s", "maxTimeout": "2s", "retry": retry, "headers": first})
+    host = web.host()
+    server.on(hold, "tools/call", times=None)
+    started = time.monotonic()
+    id = host.post("tools/call", READ)
+    call = server.wait_request("tools/call")
+    at = len(host.err.lines)
+    server.entry["headers"] = second
+    web.bench.config()
+    host.err.wait_for(lambda line: b"ready after" in line, PATIENCE, at)
+    call.cut()
+    answer = host.answer(id)
+    assert kind(answer) == "timedOut" and "maxTimeout" in said(answer), answer
+    assert time.monotonic() - started < 2.8, "the second attempt began after one second, and had one left"
+    assert len(server.requests("tools/call")) == 2

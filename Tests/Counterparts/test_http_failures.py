@@ -345,17 +345,29 @@ def test_a_time_of_day_to_come_back_at_does_no_harm(web):
         assert result["content"][0]["text"] == "x" or "429" in result["content"][0]["text"], result
 
 
-def test_others_are_not_kept_waiting_by_one_that_waits(web):
+@pytest.mark.parametrize("code", [429, 503])
+def test_other_calls_wait_with_the_one_that_was_told_to(web, code):
+    server = both(web, {"retry": False})
+    web.bench.fake("other")
+    host = web.host()
+    server.on(overloaded(code, "1"), "tools/call")
+    failed(host)
+    id = host.post("tools/call", ECHO)
+    assert host.text("other__echo", {"text": "y"}) == "y", "it is this server alone that wants to be left alone"
+    assert host.answer(id)["result"]["content"][0]["text"] == "x"
+    (pause,) = waited(server)
+    assert 0.98 <= pause < 4, pause
+
+
+def test_calls_that_could_not_wait_long_enough_are_not_sent(web):
     server = both(web)
     host = web.host()
-    server.on(overloaded(429, "2"), "tools/call", times=1)
-    waiting = host.post("tools/call", {**ECHO, "arguments": {"text": "waits"}})
-    server.wait_request("tools/call")
-    started = time.monotonic()
-    for number in range(5):
-        assert host.text(f"{KEY}__echo", {"text": f"{number}"}) == f"{number}"
-    assert time.monotonic() - started < 1.9
-    assert host.answer(waiting)["result"]["content"][0]["text"] == "waits"
+    server.on(overloaded(429, "600"), "tools/call", times=None)
+    failed(host)
+    for _ in range(5):
+        seen, said = failed(host)
+        assert len(server.requests("tools/call")) == 1
+        assert seen == "unavailable" and "left alone" in said and " min" in said, said
 
 
 def test_one_that_waits_can_be_cancelled(web):
@@ -364,10 +376,9 @@ def test_one_that_waits_can_be_cancelled(web):
     server.on(overloaded(429, "1"), "tools/call", times=1)
     id = host.post("tools/call", {**ECHO, "arguments": {"text": "never"}})
     server.wait_answered(server.wait_request("tools/call"))
-    # The refusal has arrived when a later answer has.
-    assert host.text(f"{KEY}__echo", {"text": "y"}) == "y"
+    # The refusal has arrived when a later answer has, of what is no call.
+    host.ask("resources/subscribe", {"uri": "memo://one"})
     host.notify("notifications/cancelled", {"requestId": id})
-    assert host.text(f"{KEY}__echo", {"text": "z"}) == "z"
     time.sleep(1.3)  # that nothing comes can only be seen by waiting
     assert len(server.requests("tools/call", arguments={"text": "never"})) == 1
     assert not server.requests("notifications/cancelled"), "the server knows nothing of it"

@@ -96,6 +96,27 @@ struct DownstreamCallTests {
         #expect(try conversation.answer("{}", to: other) == "answer b")
     }
 
+    @Test("the time in which a person was asked is left out once, however many questions there were, and shortens nothing")
+    func pauses() throws {
+        var conversation = try Conversation.ready()
+        let began = conversation.now
+        let id = try conversation.forward("a", idle: .seconds(5), latest: began.advanced(by: .seconds(20)))
+        func at(_ seconds: Int64) -> Instant { began.advanced(by: .seconds(seconds)) }
+        func left() -> Duration? { conversation.machine.timeLeft(id, now: began) }
+        for (start, end) in [(1, 3), (1, 3), (2, 4)] as [(Int64, Int64)] {
+            conversation.machine.paused(id, isCertain: true, from: at(start), to: at(end))
+        }
+        #expect(left() == .seconds(4 + 5))
+        conversation.machine.update(id, now: at(8)) { _ in }
+        #expect(left() == .seconds(8 + 5))
+        conversation.machine.paused(id, isCertain: true, from: at(4), to: at(6))
+        #expect(left() == .seconds(8 + 5), "it was heard of since")
+        conversation.machine.paused(id, isCertain: true, from: at(18), to: at(24))
+        #expect(left() == .seconds(24 + 5), "the latest end is 3, 2 and 6 s later")
+        conversation.machine.update(id, now: at(30)) { _ in }
+        #expect(left() == .seconds(20 + 3 + 2 + 6))
+    }
+
     @Test("what is no call in flight cannot be given up")
     func abandonNothing() throws {
         var conversation = try Conversation.ready()

@@ -16,6 +16,15 @@ struct CircuitBreakerTests {
         #expect(breaker.wait(now: at(12)) == .seconds(20) && breaker.wait(now: at(32)) == nil)
     }
 
+    @Test("counts what was lost all at once as one failure")
+    func lostTogether() {
+        var breaker = CircuitBreaker()
+        let outcomes = (0..<64).map { _ in breaker.failed(sent: at(1), now: at(5), policy) }
+        #expect(!outcomes.contains(true) && breaker.failuresInARow == 1)
+        _ = breaker.failed(sent: at(6), now: at(7), policy)
+        #expect(breaker.failuresInARow == 2)
+    }
+
     @Test("counts failures in a row: an answer between them begins anew")
     func inARow() {
         var breaker = CircuitBreaker()

@@ -97,6 +97,7 @@ final class Post {
         addProtocolHeaders(to: &message.headers)
         message.body = .byteBuffer(body)
         server.requestsSent += 1
+        if let request { server.delegate.sent(request.id) }
         begin(message, timeLimit: request == nil ? HTTPLimits.acceptanceWait : nil)
     }
 

@@ -18,6 +18,8 @@ package protocol RemoteDelegate: Sendable {
     func readCompleted()
     /// Whether an answer to this request is still waited for.
     func isInFlight(_ request: Int) -> Bool
+    /// A request is being sent: it may have had to wait for that, and may have been sent before.
+    func sent(_ request: Int)
     /// A request got no answer, and gets none unless it is sent again.
     /// - Parameters:
     ///   - attempts: made so far, this one included.

@@ -36,6 +36,8 @@ META = (
     '{"elicitation":{"form":{},"url":{}},"roots":{},"sampling":{}}'
 )
 ABLE = '{"elicitation":{"form":{},"url":{}},"roots":{"listChanged":true},"sampling":{}}'
+# Most calls are meant to fail or to hang: no circuit may open, and none may wait for another.
+FORBEARING = {"timeout": "1s", "maxConcurrentCalls": 4096, "circuitBreaker": {"failures": 1000, "reset": "1s"}}
 ID = re.compile(rb'"id"\s*:\s*("(?:[^"\\]|\\.)*"|-?[0-9]+)')
 
 
@@ -56,7 +58,7 @@ class Host:
         self.chance = random.Random(seed)
         self.directory = tempfile.TemporaryDirectory()
         servers = {
-            era: {"command": sys.executable, "args": ["-S", str(HERE / "server.py"), era, str(seed)], "timeout": "1s"} for era in SERVERS
+            era: {"command": sys.executable, "args": ["-S", str(HERE / "server.py"), era, str(seed)], **FORBEARING} for era in SERVERS
         }
         config = Path(self.directory.name) / "mcp.json"
         config.write_text(json.dumps({"mcpServers": servers, "aggregator": {"inputWait": "1s"}}))

@@ -7,7 +7,6 @@ import concurrent.futures
 import json
 import os
 import random
-import select
 import shutil
 import signal
 import subprocess
@@ -142,7 +141,7 @@ class Run:
         deadline = time.monotonic() + PATIENCE
         received = b""
         while f'"id":{wanted},'.encode() not in received:
-            if not select.select([self.process.stdout], [], [], max(0.0, deadline - time.monotonic()))[0]:
+            if not processes.is_readable(self.process.stdout.fileno(), max(0.0, deadline - time.monotonic())):
                 raise AssertionError(f"no answer to request {wanted}")
             chunk = os.read(self.process.stdout.fileno(), 1 << 16)
             if not chunk:
@@ -230,7 +229,7 @@ class Run:
     def drain(self, begun: float) -> float:
         """How long it takes the host to see the end of the output."""
         while True:
-            if not select.select([self.process.stdout], [], [], OUTPUT_LIMIT)[0]:
+            if not processes.is_readable(self.process.stdout.fileno(), OUTPUT_LIMIT):
                 return time.monotonic() - begun
             if not os.read(self.process.stdout.fileno(), 1 << 16):
                 return time.monotonic() - begun

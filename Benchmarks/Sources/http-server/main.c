@@ -1,10 +1,9 @@
-/* The server of http_latency.py: MCP over HTTP/1.1 with one tool, in both eras, as fast as a thread per connection can be, so that what is
- * measured is not its own work. It knows the shape of the messages it gets, reads them by searching for a few words, and is no example
- * of how to read JSON.
- *
- * Usage: http_server json|sse     prints its port
- */
-#define _GNU_SOURCE
+// MCP over HTTP/1.1 with one tool, in both eras, as fast as a thread per connection can be, so that what is measured is not its own work.
+// It ends when its standard input does.
+//
+// Usage: http-server json|sse PAYLOAD     prints its port
+#include "server.h"
+
 #include <arpa/inet.h>
 #include <netinet/tcp.h>
 #include <pthread.h>
@@ -15,9 +14,11 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { BUFFER = 1 << 20, ANSWER = 4096 };
+enum { BUFFER = 1 << 20, PAYLOAD = 2048, RESULT = 4096, ANSWER = 8192 };
 
 static int answers_with_events;
+static char payload[PAYLOAD + 1];
+static char *tools, *tools_of_stateless;
 
 static void send_all(int peer, const char *bytes, size_t count) {
     while (count > 0) {
@@ -28,33 +29,14 @@ static void send_all(int peer, const char *bytes, size_t count) {
     }
 }
 
-static int is_method(const char *body, const char *name) {
-    const char *at = strstr(body, "\"method\"");
-    if (at == NULL || (at = strchr(at + 8, '"')) == NULL) return 0;
-    return strncmp(at + 1, name, strlen(name)) == 0 && at[1 + strlen(name)] == '"';
-}
-
-/* The id as it is written, a number of ours or of the client under measurement. */
-static int id_of(const char *body, char *id, size_t size) {
-    const char *at = strstr(body, "\"id\"");
-    if (at == NULL) return 0;
-    at += 4;
-    while (*at == ':' || *at == ' ') at++;
-    size_t length = strcspn(at, ",} ");
-    if (length == 0 || length >= size) return 0;
-    memcpy(id, at, length);
-    id[length] = 0;
-    return 1;
-}
-
-static void answer(int peer, const char *method, const char *body) {
-    char id[64], result[2048], data[3072], whole[ANSWER];
+static void answer(int peer, const char *method, const char *body, size_t count) {
+    char id[SERVER_ID], result[RESULT], data[ANSWER], whole[ANSWER + RESULT];
     if (strcmp(method, "POST") != 0) {
         const char *status = strcmp(method, "DELETE") == 0 ? "200 OK" : "405 Method Not Allowed";
         int length = snprintf(whole, sizeof whole, "HTTP/1.1 %s\r\nContent-Length: 0\r\n\r\n", status);
         return send_all(peer, whole, (size_t)length);
     }
-    if (!id_of(body, id, sizeof id)) {
+    if (!server_id(body, count, id)) {
         static const char accepted[] = "HTTP/1.1 202 Accepted\r\nContent-Length: 0\r\n\r\n";
         return send_all(peer, accepted, sizeof accepted - 1);
     }
@@ -62,16 +44,19 @@ static void answer(int peer, const char *method, const char *body) {
     const char *complete = is_stateless ? ",\"resultType\":\"complete\"" : "";
     const char *uncached = is_stateless ? ",\"resultType\":\"complete\",\"ttlMs\":0,\"cacheScope\":\"private\"" : "";
     const char *session = "";
-    if (is_method(body, "tools/call")) {
-        snprintf(result, sizeof result, "{\"content\":[{\"type\":\"text\",\"text\":\"answered\"}]%s}", complete);
-    } else if (is_method(body, "tools/list")) {
-        snprintf(result, sizeof result, "{\"tools\":[{\"name\":\"echo\",\"inputSchema\":{\"type\":\"object\"}}]%s}", uncached);
-    } else if (is_method(body, "initialize")) {
+    if (server_is_method(body, count, "tools/call")) {
+        const char *found = NULL;
+        snprintf(
+            result, sizeof result, "{\"content\":[{\"type\":\"text\",\"text\":\"%s\"}],\"_meta\":{\"bench/received\":%zu}%s}", payload,
+            server_argument(body, count, &found), complete);
+    } else if (server_is_method(body, count, "tools/list")) {
+        snprintf(result, sizeof result, "%s", is_stateless ? tools_of_stateless : tools);
+    } else if (server_is_method(body, count, "initialize")) {
         session = "Mcp-Session-Id: 00112233445566778899aabbccddeeff\r\n";
         snprintf(
             result, sizeof result,
             "{\"protocolVersion\":\"2025-11-25\",\"capabilities\":{\"tools\":{}},\"serverInfo\":{\"name\":\"fast\",\"version\":\"1\"}}");
-    } else if (is_method(body, "server/discover")) {
+    } else if (server_is_method(body, count, "server/discover")) {
         snprintf(result, sizeof result, "{\"supportedVersions\":[\"2026-07-28\"],\"capabilities\":{\"tools\":{}}%s}", uncached);
     } else {
         snprintf(result, sizeof result, "{}");
@@ -108,7 +93,7 @@ static void *serve(void *argument) {
             char method[8] = "", saved = buffer[head + body];
             sscanf(buffer, "%7s", method);
             buffer[head + body] = 0;
-            answer(peer, method, buffer + head);
+            answer(peer, method, buffer + head, body);
             buffer[head + body] = saved;
             have -= head + body;
             memmove(buffer, buffer + head + body, have);
@@ -123,8 +108,20 @@ static void *serve(void *argument) {
     return NULL;
 }
 
+static void *end_with_input(void *nothing) {
+    char byte;
+    while (read(0, &byte, 1) > 0) continue;
+    exit(0);
+    return nothing;
+}
+
 int main(int count, char **arguments) {
-    answers_with_events = count > 1 && strcmp(arguments[1], "sse") == 0;
+    size_t length = count == 3 ? strtoul(arguments[2], NULL, 10) : 0;
+    if (count != 3 || length > PAYLOAD) return 2;
+    answers_with_events = strcmp(arguments[1], "sse") == 0;
+    bench_fill(payload, length, BENCH_PLAIN);
+    tools = server_tools(1, "");
+    tools_of_stateless = server_tools(1, ",\"resultType\":\"complete\",\"ttlMs\":0,\"cacheScope\":\"private\"");
     int listening = socket(AF_INET, SOCK_STREAM, 0);
     struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     socklen_t size = sizeof address;
@@ -132,6 +129,8 @@ int main(int count, char **arguments) {
     getsockname(listening, (struct sockaddr *)&address, &size);
     printf("%d\n", ntohs(address.sin_port));
     fflush(stdout);
+    pthread_t watch;
+    if (pthread_create(&watch, NULL, end_with_input, NULL) != 0) return 1;
     for (;;) {
         int peer = accept(listening, NULL, NULL);
         pthread_t thread;
