@@ -147,6 +147,8 @@ extension Aggregator {
         downstream.lastHeard = now
         switch downstream.machine.received(message, now: now) {
         case .answer(let forwarded):
+            // Unused from now on, not from when it was called.
+            downstream.lastCall = now
             countSuccess(of: downstream)
             forwardAnswer(message, of: downstream, to: forwarded)
             if downstream.questions.isEmpty == false { withdrawOrphanedQuestions(of: downstream) }
