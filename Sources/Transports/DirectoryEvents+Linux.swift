@@ -13,8 +13,9 @@ import Musl
 final class DirectoryEvents {
     /// Bytes of `struct inotify_event` before the name: watch, mask, cookie, length of the name; four of 32 bits each.
     private static let headerLength = 16
+    /// Without `IN_MODIFY`: a file is saved when it is closed, and a log that lies in the same directory would wake us with each line.
     private static let mask = UInt32(
-        IN_CREATE | IN_CLOSE_WRITE | IN_MODIFY | IN_ATTRIB | IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO | IN_DELETE_SELF | IN_MOVE_SELF)
+        IN_CREATE | IN_CLOSE_WRITE | IN_ATTRIB | IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO | IN_DELETE_SELF | IN_MOVE_SELF)
 
     private let eventLoop: any EventLoop
     private let noticed: () -> Void
