@@ -73,8 +73,8 @@ extension Aggregator {
         _ downstream: Downstream, _ capabilities: ClientCapabilities, _ era: Revision.Era, login: String?
     ) -> CatalogCache.Subject {
         CatalogCache.Subject(
-            config: downstream.config, workingDirectory: surroundings.workingDirectory, capabilities: capabilities, era: era,
-            login: login ?? "")
+            config: downstream.config, workingDirectory: surroundings.workingDirectory, environment: surroundings.environment,
+            capabilities: capabilities, era: era, login: login ?? "")
     }
 
     /// - Returns: `nil` if there is none, or none that can be used; that is said once.
@@ -135,7 +135,7 @@ extension Aggregator {
         unkept = []
         guard !ids.isEmpty, let cache = openCache() else { return }
         let now = surroundings.wallClock()
-        var kept: [(key: CatalogCache.Key, entry: CatalogCache.Entry, temporary: String, server: String)] = []
+        var kept: [(key: CatalogCache.Key, entry: CatalogCache.Entry, temporary: String, id: DownstreamID)] = []
         for downstream in ids.compactMap({ downstreams[$0] }) {
             guard let introduction = downstream.lastKnown, downstream.life.isReady, let (capabilities, era) = downstream.spokenFor else {
                 continue
@@ -148,28 +148,44 @@ extension Aggregator {
             (downstream.isKept, downstream.cacheKey, downstream.learnedAt) = (true, key, now)
             let entry = CatalogCache.Entry(
                 offer: ServerOffer(introduction: introduction, features: downstream.features), learned: now)
-            kept.append((key, entry, CatalogCache.temporaryName(for: key.fileName, using: &random), downstream.key))
+            kept.append((key, entry, CatalogCache.temporaryName(for: key.fileName, using: &random), downstream.id))
         }
         guard !kept.isEmpty else { return }
-        let secrets = Array(secrets.union(fetchedSecrets.values.joined().joined()))
+        let secrets = Array(secrets.union(fetchedSecrets.values.joined().joined()).union(inheritedSecrets))
         let before = keeping
         // Detached: it must not inherit our isolation, or the event loop would wait for the files. One after another: of two writes of
         // one file the later must be the later.
         keeping = Task.detached { [kept] in
             await before?.value
-            for (key, entry, temporary, server) in kept {
+            for (key, entry, temporary, id) in kept {
                 do throws(CacheProblem) {
                     try cache.write(entry, key, without: secrets, by: temporary)
                 } catch {
-                    await self.notKept(error, server: server)
+                    await self.notKept(error, key, of: id)
                 }
             }
             if before == nil { cache.files.prune(CatalogCache.suffix, keeping: Limits.cacheBounds, now: now) }
         }
     }
 
-    private func notKept(_ problem: CacheProblem, server: String) {
-        debug("server '\(server)': what it offers is not kept: it \(problem)")
+    /// Of all that servers inherit, not only of those that are kept now: they may know of each other.
+    private var inheritedSecrets: [String] {
+        downstreams.values.flatMap { downstream -> [String] in
+            guard case .command(let command) = downstream.config.endpoint else { return [] }
+            return command.inheritedSecrets(of: surroundings.environment)
+        }
+    }
+
+    private func notKept(_ problem: CacheProblem, _ key: CatalogCache.Key, of id: DownstreamID) {
+        guard let downstream = downstreams[id] else { return }
+        let text = "server '\(downstream.key)': what it offers cannot be kept for the next start: it \(problem)"
+        if problem.isForGood || wasSaidNotKept { debug(text) } else { report(.warning, text) }
+        if downstream.cacheKey == key { downstream.isKept = false }
+        guard !problem.isForGood else { return }
+        wasSaidNotKept = true
+        // With the next that is to be kept, or at the end, it is tried again.
+        unkept.insert(id)
+        flush()
     }
 
     /// Succeeds when nothing is being written any more, or after a while.

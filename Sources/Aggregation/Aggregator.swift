@@ -156,6 +156,8 @@ package actor Aggregator {
     /// What servers offered in earlier runs, once it was looked for.
     var cache: CatalogCache?
     var hasCacheFailed = false
+    /// The person was told that something could not be kept; once is enough.
+    var wasSaidNotKept = false
     /// What they offer now is not kept yet.
     var unkept: Set<DownstreamID> = []
     /// What is being kept, beside the event loop.

@@ -1,6 +1,8 @@
 import ConfigFile
 import Crypto
+import FeatureCatalog
 import JSONRPC
+import Lifecycle
 import MCPProtocol
 import NIOCore
 import Transports
@@ -16,6 +18,8 @@ struct CatalogCache: Sendable {
         var config: ServerConfig
         /// Of ours: children of no directory of their own run there.
         var workingDirectory: String
+        /// Of ours: what children inherit comes from there.
+        var environment: [String: String] = [:]
         /// What it is told of hosts: servers may offer less to those that can do less.
         var capabilities: ClientCapabilities
         /// In which it is spoken to first.
@@ -116,11 +120,14 @@ struct CatalogCache: Sendable {
             add([command.executable] + command.arguments)
             add(command.environment.sorted { $0.key < $1.key }.flatMap { [$0.key, $0.value] })
             add(command.workingDirectory ?? subject.workingDirectory)
-            // Their names alone: a terminal's number in one of them would make every session another.
             switch command.inheritedEnvironment {
+            // Not their values: a terminal's number in one of them would make every session another.
             case .all: add("all")
             case .none: add("none")
-            case .only(let names): add(names.sorted())
+            // Whoever names one may mean who somebody is.
+            case .only(let names):
+                add(names.sorted())
+                for name in names.sorted() { add(subject.environment[name]) }
             }
         case .http(let endpoint):
             add("http")
@@ -150,7 +157,9 @@ struct CatalogCache: Sendable {
         }
         guard digest == key.digest else { throw CacheProblem("is about something else") }
         guard Self.checksum(digest, bytes) == checksum else { throw CacheProblem("is damaged or cut off") }
-        guard let learned = bytes.readInteger(as: Int64.self), let offer = ServerOffer(bytes) else { throw CacheProblem("is damaged") }
+        guard let learned = bytes.readInteger(as: Int64.self), learned >= 0, let offer = ServerOffer(bytes) else {
+            throw CacheProblem("is damaged")
+        }
         // One of the future is of a clock that was wrong.
         guard learned <= now + Limits.clockError, now - learned <= Limits.cacheBounds.age else { return nil }
         return Entry(offer: offer, learned: learned)
@@ -158,19 +167,32 @@ struct CatalogCache: Sendable {
 
     /// Not on the event loop: this takes its time.
     /// - Parameter secrets: texts that may not be part of it.
-    /// - Throws: ``CacheProblem`` too if a secret is part of it.
+    /// - Throws: ``CacheProblem`` too if a secret is part of it. Then nothing is kept: what was there is not true any more.
     func write(_ entry: Entry, _ key: Key, without secrets: [String], by temporary: String) throws(CacheProblem) {
+        do throws(CacheProblem) {
+            try files.write(key.fileName, try Self.file(entry, key, without: secrets), by: temporary, replaces: true)
+        } catch {
+            files.remove(key.fileName)
+            throw error
+        }
+    }
+
+    private static func file(_ entry: Entry, _ key: Key, without secrets: [String]) throws(CacheProblem) -> ByteBuffer {
         var content = ByteBuffer()
         content.writeInteger(entry.learned)
         entry.offer.write(to: &content)
         // A server may well repeat what it was given.
-        guard !Self.holds(content, anyOf: secrets) else { throw CacheProblem("would hold something that is to stay secret") }
-        var bytes = Self.magic
+        guard !holds(content, anyOf: secrets), !holds(entry.offer, anyOf: secrets) else {
+            throw CacheProblem("would hold something that is to stay secret", isForGood: true)
+        }
+        var bytes = magic
         bytes.writeBytes(key.digest)
-        bytes.writeBytes(Self.checksum(key.digest, content))
+        bytes.writeBytes(checksum(key.digest, content))
         bytes.writeImmutableBuffer(content)
-        guard bytes.readableBytes <= Limits.cachedOffer else { throw CacheProblem("would be longer than \(Limits.cachedOffer) bytes") }
-        try files.write(key.fileName, bytes, by: temporary, replaces: true)
+        guard bytes.readableBytes <= Limits.cachedOffer else {
+            throw CacheProblem("would be longer than \(Limits.cachedOffer) bytes", isForGood: true)
+        }
+        return bytes
     }
 
     private static func checksum(_ digest: [UInt8], _ content: ByteBuffer) -> [UInt8] {
@@ -178,6 +200,21 @@ struct CatalogCache: Sendable {
         hash.update(data: digest)
         content.withUnsafeReadableBytes { hash.update(bufferPointer: $0) }
         return Array(hash.finalize())
+    }
+
+    /// In whatever spelling: JSON has several for one text, and the definitions stand there as they came.
+    private static func holds(_ offer: ServerOffer, anyOf secrets: [String]) -> Bool {
+        guard !secrets.isEmpty else { return false }
+        let definitions = offer.features.values.joined().lazy.map(\.json)
+        let extensions = offer.introduction.capabilities.extensions.map { ByteBuffer(string: $0) }
+        return definitions.contains { spells($0, anyOf: secrets) } || extensions.map { spells($0, anyOf: secrets) } == true
+    }
+
+    private static func spells(_ json: ByteBuffer, anyOf secrets: [String]) -> Bool {
+        json.withUnsafeReadableBytes { bytes in
+            guard bytes.contains(UInt8(ascii: "\\")) else { return false }
+            return holds(ByteBuffer(string: JSONString.decode(bytes)), anyOf: secrets)
+        }
     }
 
     private static func holds(_ content: ByteBuffer, anyOf secrets: [String]) -> Bool {

@@ -47,11 +47,14 @@ extension FeatureDefinition.Form {
         guard let (length, start, end) = buffer.readMultipleIntegers(as: (UInt32, UInt32, UInt32).self),
             let json = buffer.readSlice(length: Int(length)), start < end, end <= length, length >= 2
         else { return nil }
-        // At least the shape of what is spliced: the rest is as whole as the file.
-        guard json.getInteger(at: json.readerIndex, as: UInt8.self) == UInt8(ascii: "{"),
-            json.getInteger(at: json.readerIndex + Int(start), as: UInt8.self) == UInt8(ascii: "\""), end - start >= 2,
-            json.getInteger(at: json.readerIndex + Int(end) - 1, as: UInt8.self) == UInt8(ascii: "\"")
-        else { return nil }
-        self.init(json: json, namePlace: Place(Int(start)..<Int(end)))
+        let namePlace = Place(Int(start)..<Int(end))
+        // Spliced as it is: what is no JSON, or more than a line, would break the lists of all servers.
+        guard Self.isLine(json, of: .object), Self.isLine(JSONView(json, at: namePlace).json, of: .string) else { return nil }
+        self.init(json: json, namePlace: namePlace)
+    }
+
+    private static func isLine(_ json: ByteBuffer, of kind: JSONView.Kind) -> Bool {
+        guard let value = try? JSONView(validating: json), value.kind == kind, value.json == json else { return false }
+        return json.withUnsafeReadableBytes { $0.offset(of: 0x0A) == nil && $0.offset(of: 0x0D) == nil }
     }
 }

@@ -14,8 +14,13 @@ package struct CacheDirectory: CacheFiles {
     package static let temporarySuffix = ".new"
     /// Absolute.
     private let path: String
+    private let hardLink: @Sendable (String, String) -> CInt
 
-    package init(_ path: String) { self.path = path }
+    /// - Parameter hardLink: link(2); not every file system has it.
+    package init(_ path: String, hardLink: @escaping @Sendable (String, String) -> CInt = { link($0, $1) }) {
+        self.path = path
+        self.hardLink = hardLink
+    }
 
     package func read(_ name: String, limit: Int) throws(CacheProblem) -> ByteBuffer? {
         let descriptor = open("\(path)/\(name)", O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK)
@@ -49,15 +54,7 @@ package struct CacheDirectory: CacheFiles {
     package func write(_ name: String, _ bytes: ByteBuffer, by temporary: String, replaces: Bool) throws(CacheProblem) {
         try makeDirectory()
         let (file, fresh) = ("\(path)/\(name)", "\(path)/\(temporary)\(Self.temporarySuffix)")
-        let descriptor = open(fresh, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0o600)
-        guard descriptor >= 0 else { throw Self.problem("cannot be made") }
-        // Not forced onto the disk: what a power failure leaves half is known by its checksum, and made again.
-        let isWritten = bytes.withUnsafeReadableBytes { writeFully(descriptor, $0) }
-        let failure = Self.problem("cannot be written")
-        guard close(descriptor) == 0, isWritten else {
-            unlink(fresh)
-            throw failure
-        }
+        guard try make(fresh, bytes) else { throw Self.problem("cannot be made") }
         if replaces {
             guard rename(fresh, file) == 0 else {
                 let failure = Self.problem("cannot be replaced")
@@ -65,12 +62,32 @@ package struct CacheDirectory: CacheFiles {
                 throw failure
             }
         } else {
-            let isNew = link(fresh, file) == 0
-            let failure = errno == EEXIST ? nil : Self.problem("cannot be made")
+            let isNew = hardLink(fresh, file) == 0
+            let (reason, failure) = (errno, Self.problem("cannot be made"))
             unlink(fresh)
-            if !isNew, let failure { throw failure }
+            if isNew || reason == EEXIST { return }
+            // Without links it is made under its own name: who reads it meanwhile finds half of it, and that it is none.
+            guard [EPERM, ENOTSUP, EOPNOTSUPP, EMLINK, ENOSYS].contains(reason) else { throw failure }
+            guard try make(file, bytes) || errno == EEXIST else { throw Self.problem("cannot be made") }
         }
     }
+
+    /// Makes a file that was not there.
+    /// - Returns: `false` if that cannot be; `errno` says why.
+    private func make(_ file: String, _ bytes: ByteBuffer) throws(CacheProblem) -> Bool {
+        let descriptor = open(file, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0o600)
+        guard descriptor >= 0 else { return false }
+        // Not forced onto the disk: what a power failure leaves half is known by its checksum, and made again.
+        let isWritten = bytes.withUnsafeReadableBytes { writeFully(descriptor, $0) }
+        let failure = Self.problem("cannot be written")
+        guard close(descriptor) == 0, isWritten else {
+            unlink(file)
+            throw failure
+        }
+        return true
+    }
+
+    package func remove(_ name: String) { unlink("\(path)/\(name)") }
 
     package func prune(_ suffix: String, keeping bounds: CacheBounds, now: Int64) {
         var files: [(name: String, bytes: Int, written: Int64)] = []

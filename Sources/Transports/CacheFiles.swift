@@ -4,8 +4,13 @@ package import NIOCore
 package struct CacheProblem: Error, Hashable, Sendable, CustomStringConvertible {
     /// Completes "it …".
     package let description: String
+    /// It is about what was to be written: another try would end the same.
+    package let isForGood: Bool
 
-    package init(_ description: String) { self.description = description }
+    package init(_ description: String, isForGood: Bool = false) {
+        self.description = description
+        self.isForGood = isForGood
+    }
 }
 
 /// Files of which any may be gone at any time, and that other processes may replace at any time.
@@ -18,6 +23,9 @@ package protocol CacheFiles: Sendable {
     ///   - temporary: a name that nobody else uses.
     ///   - replaces: else one that is there already stays as it is.
     func write(_ name: String, _ bytes: ByteBuffer, by temporary: String, replaces: Bool) throws(CacheProblem)
+
+    /// Removes a file, if it is there and can be removed.
+    func remove(_ name: String)
 
     /// Removes what nobody has written for long, and the oldest of what is too much.
     /// - Parameters:

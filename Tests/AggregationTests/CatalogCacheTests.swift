@@ -72,6 +72,13 @@ struct CatalogCacheTests {
         return subject
     }
 
+    private static func inheriting(_ environment: [String: String]) -> CatalogCache.Subject {
+        subject {
+            $0.config = ServerConfig(key: "a", endpoint: .command(Command(executable: "x", inheritedEnvironment: .only(["ACCOUNT"]))))
+            $0.environment = environment
+        }
+    }
+
     private static func remote(_ change: (inout HTTPEndpoint) -> Void = { _ in }) -> CatalogCache.Subject {
         var endpoint = HTTPEndpoint(url: "https://h/mcp", headers: ["X-Who": "anna"])
         change(&endpoint)
@@ -179,6 +186,10 @@ struct CatalogCacheTests {
         .command("another directory") { $0.workingDirectory = "/other" },
         .command("no inherited variables") { $0.inheritedEnvironment = .none },
         .command("some inherited variables") { $0.inheritedEnvironment = .only(["PATH"]) },
+        Change("an inherited variable that the config names") { inheriting(["ACCOUNT": "anna"]) },
+        Change("the same with another value") { inheriting(["ACCOUNT": "bert"]) },
+        Change("the same, set to nothing") { inheriting(["ACCOUNT": ""]) },
+        Change("the same, not set") { inheriting([:]) },
         Change("mcpagg elsewhere") { subject { $0.workingDirectory = "/elsewhere" } },
         Change("another key") { subject { $0.config.key = "b" } },
         Change("another protocol") { subject { $0.config.protocolEra = .handshake } },
@@ -223,6 +234,8 @@ struct CatalogCacheTests {
         #expect(cache.key(for: changed) == cache.key(for: Self.subject()))
         let reordered = Self.remote { $0.headers = ["x-who": "anna"] }
         #expect(cache.key(for: reordered) == cache.key(for: Self.remote()), "names of headers have no case")
+        let elsewhere = Self.subject { $0.environment = ["TERM_SESSION": "7"] }
+        #expect(cache.key(for: elsewhere) == cache.key(for: Self.subject()), "what is inherited without being named changes all the time")
     }
 
     @Test("is not shared with another version of the program")
@@ -314,6 +327,36 @@ struct CatalogCacheTests {
         }
     }
 
+    @Test("made at a time that cannot be is damaged", arguments: [Int64.min, -1])
+    func impossibleTime(learned: Int64) throws {
+        let bench = CacheBench()
+        let cache = try bench.open()
+        let key = try keep(try Self.offer(), Self.subject(), in: cache, at: learned)
+        #expect(Self.problem { try cache.read(key, now: Self.now) } == "is damaged")
+    }
+
+    @Test(
+        "is damaged if a definition could not stand in a line of JSON",
+        arguments: [
+            (#""n":1.0"#, #""n":1,0"#), (#""inputSchema":{}"#, #""inputSchema":{]"#), (#"{ "outputSchema""#, "{\n\"outputSchema\""),
+            (#"{ "outputSchema""#, "{\r\"outputSchema\""), (#"{"name":"p"}"#, #"{"name":"p"]"#), (#"{"name":"p"}"#, #"{"name":"\""#),
+            (#"{"name":"p"}"#, #"{"name" "p"}"#), (#""a\u0062""#, #""a\u006""#),
+        ])
+    func brokenDefinition(whole: String, broken: String) throws {
+        var buffer = ByteBuffer()
+        try Self.offer().write(to: &buffer)
+        #expect(ServerOffer(buffer) != nil)
+        var bytes = Data(buffer.readableBytesView)
+        let place = try #require(bytes.range(of: Data(whole.utf8)))
+        bytes.replaceSubrange(place, with: Data(broken.utf8.prefix(place.count)))
+        if broken.utf8.count < place.count { bytes.insert(UInt8(ascii: " "), at: place.lowerBound + broken.utf8.count) }
+        #expect(ServerOffer(ByteBuffer(bytes: bytes)) == nil)
+        // Nor is what is no UTF-8.
+        bytes = Data(buffer.readableBytesView)
+        bytes[place.upperBound - 2] = 0xFF
+        #expect(ServerOffer(ByteBuffer(bytes: bytes)) == nil)
+    }
+
     // MARK: Secrets
 
     @Test("holds none of the values that its key was made of")
@@ -341,5 +384,33 @@ struct CatalogCacheTests {
         }
         #expect(try cache.read(cache.key(for: Self.subject()), now: Self.now)?.learned == nil)
         _ = try keep(try Self.offer(), Self.subject(), in: cache, secrets: ["other", secret])
+    }
+
+    @Test(
+        "is not kept in whatever spelling of JSON the server tells a secret",
+        arguments: [
+            #"s3cr3t\/abc"#, #"s3cr3t\u002fabc"#, #"s3cr3t\u002Fabc"#, #"\u00733cr3t/abc"#,
+            #"p\u00e4ssw\u00F6rd"#, #"pässw\u00f6rd"#,
+        ])
+    func spellings(text: String) throws {
+        let bench = CacheBench()
+        let cache = try bench.open()
+        var offer = try Self.offer()
+        offer.features[.tools]?.append(try Self.definition(#"{"name":"tool","description":"use \#(text) here"}"#, .tools))
+        var extended = try Self.offer()
+        extended.introduction.capabilities.extensions = #"{"x":{"key":"\#(text)"}}"#
+        for offer in [offer, extended] {
+            #expect(throws: CacheProblem.self) { try keep(offer, Self.subject(), in: cache, secrets: ["s3cr3t/abc", "pässwörd"]) }
+        }
+    }
+
+    @Test("leaves nothing of before behind if it cannot be kept")
+    func notKept() throws {
+        let bench = CacheBench()
+        let cache = try bench.open()
+        let key = try keep(try Self.offer(), Self.subject(), in: cache)
+        let secret = try Self.offer(instructions: "the secret")
+        #expect(throws: CacheProblem.self) { try keep(secret, Self.subject(), in: cache, secrets: ["secret"]) }
+        #expect(Self.problem { try cache.read(key, now: Self.now) } == "missing")
     }
 }

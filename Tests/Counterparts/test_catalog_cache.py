@@ -432,6 +432,80 @@ def test_a_run_that_is_killed_leaves_what_was_kept_whole(bench):
         assert "not used" not in again.err.text()
 
 
+def test_lists_that_come_to_tell_a_secret_take_the_file_of_before_with_them(bench):
+    bench.variables["SECRET"] = "hunter2-in-env"
+    old, new = ({"name": name, "inputSchema": {"type": "object"}} for name in ("old", "new"))
+    server = bench.scripted("alpha", {"capabilities": {"tools": {}}, "lists": {"tools/list": [[old]]}}, env={"TOKEN": "${SECRET}"})
+    config = bench.config()
+    warm(bench, config)
+    server.script["lists"]["tools/list"] = [[{**new, "description": "Uses hunter2-in-env."}]]
+    server.write_script()
+    host = bench.host(config)
+    assert host.tool_names() == ["alpha__old"]
+    host.notification("notifications/tools/list_changed")
+    host.end()
+    assert not catalog_files(bench)
+    again = bench.host(config)
+    assert again.tool_names() == ["alpha__new"]
+    ready(again, "alpha")
+    assert not changes(again)
+
+
+def test_what_could_not_be_written_is_said_once_and_written_later(bench):
+    bench.fake("alpha", "--tools", "2")
+    config = bench.config()
+    warm(bench, config)
+    [path] = catalog_files(bench)
+    host = bench.host(config)
+    host.tools()
+    ready(host, "alpha")
+    path.unlink()
+    path.mkdir()  # a file cannot take its place
+    seen = 0
+    for _ in range(2):
+        start = len(host.out.lines)
+        host.call("alpha__change_tools")
+        host.notification("notifications/tools/list_changed", start)
+        host.tools()
+        seen = seen or host.err.wait_for(lambda line: b"cannot be kept" in line, tools.PATIENCE)[0]
+    path.rmdir()
+    changed = everything(host)
+    host.end()
+    assert host.err.text().count("cannot be kept") == 1
+    assert [path] == catalog_files(bench)
+    assert everything(bench.host(config)) == changed
+
+
+@pytest.mark.parametrize("inherited", [["ACCOUNT", "PATH"], "all"])
+def test_inherited_variables_that_the_entry_names_count_with_their_values(bench, inherited):
+    program = bench.directory / "server.sh"
+    program.write_text(f'#!/bin/sh\nexec "{places.fake()}" --tools "$ACCOUNT" "$@"\n')
+    program.chmod(0o755)
+    server = bench.fake("alpha", inheritEnv=inherited)
+    server.entry["command"] = str(program)
+    config = bench.config()
+    bench.variables["ACCOUNT"] = "1"
+    warm(bench, config)
+    bench.variables["ACCOUNT"] = "2"
+    names = bench.host(config).tool_names()
+    # Of all that there is too much changes from terminal to terminal: the server says it when it is there.
+    assert ("alpha__tool_1" in names) == (inherited != "all")
+
+
+@pytest.mark.parametrize("name, inherited", [("ACCOUNT", ["ACCOUNT", "PATH"]), ("GITHUB_TOKEN", "all")])
+def test_inherited_secrets_are_in_no_file(bench, name, inherited):
+    program = bench.directory / "server.sh"
+    program.write_text(f'#!/bin/sh\nexec "{places.fake()}" --instructions "I know ${name}" "$@"\n')
+    program.chmod(0o755)
+    bench.variables[name] = "hunter2-inherited"
+    server = bench.fake("alpha", inheritEnv=inherited)
+    server.entry["command"] = str(program)
+    bench.fake("beta")
+    warm(bench, bench.config())
+    assert len(catalog_files(bench)) == 1
+    assert not any(b"hunter2" in content for content in files(bench).values())
+
+
 # Servers behind URLs
 
 def test_servers_behind_urls_are_known_at_once_but_not_to_somebody_else(web):

@@ -45,6 +45,41 @@ struct CacheDirectoryTests {
         #expect(try names(directory["c"]) == ["x"])
     }
 
+    @Test("does so too where files have no second names", arguments: [EPERM, ENOTSUP, EOPNOTSUPP, EMLINK, ENOSYS])
+    func withoutLinks(reason: CInt) throws {
+        let directory = try TemporaryDirectory()
+        let cache = CacheDirectory(directory["c"]) { _, _ in
+            errno = reason
+            return -1
+        }
+        for text in ["first", "second"] { try cache.write("x", ByteBuffer(string: text), by: "t", replaces: false) }
+        #expect(text(try cache.read("x", limit: 9)) == "first")
+        #expect(try mode(directory["c/x"]) == 0o600)
+        #expect(try names(directory["c"]) == ["x"])
+    }
+
+    @Test("says so if it cannot be made for another reason")
+    func withoutRoom() throws {
+        let directory = try TemporaryDirectory()
+        let cache = CacheDirectory(directory["c"]) { _, _ in
+            errno = ENOSPC
+            return -1
+        }
+        let problem = Self.problem { try cache.write("x", ByteBuffer(string: "x"), by: "t", replaces: false) }
+        #expect(problem?.hasPrefix("cannot be made") == true)
+        #expect(try names(directory["c"]).isEmpty)
+    }
+
+    @Test("loses a file that is removed, if there is one")
+    func removes() throws {
+        let directory = try TemporaryDirectory()
+        let cache = CacheDirectory(directory["c"])
+        try cache.write("x", ByteBuffer(string: "x"), by: "t", replaces: true)
+        cache.remove("x")
+        cache.remove("x")
+        #expect(text(try cache.read("x", limit: 9)) == nil)
+    }
+
     @Test("is closed to others if it was open")
     func closed() throws {
         let directory = try TemporaryDirectory()
