@@ -164,6 +164,12 @@ extension Aggregator {
     /// Waits until every server is ready, or has failed at least once, or need not be started; no longer if the task is cancelled.
     package func settled() async { await settled(nil) }
 
+    /// Waits until it is known of every server what it offers, or that it has failed: names and owners depend on all of them. None is
+    /// started for that of which it is known.
+    package func known() async {
+        if !areAllKnown { await settled() }
+    }
+
     /// Starts a server if it is not needed until now, and waits until it is ready or has failed; no longer if the task is cancelled.
     package func settled(_ key: String?) async {
         if let downstream = key.flatMap({ current[$0] }).flatMap({ downstreams[$0] }) {

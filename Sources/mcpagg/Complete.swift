@@ -50,6 +50,8 @@ struct Complete: AsyncParsableCommand {
 
     private func complete(_ running: Running, _ search: FeatureSearch, words: [(name: String, value: String)]) async throws -> Message {
         let host = await LocalHost(running.aggregator)
+        await running.aggregator.known()
+        try Task.checkCancellation()
         if search.kind == .templates, await search.entry(in: running) == nil { try await running.settle() }
         let entry = try await search.find(in: running)
         let names = search.kind == .prompts ? PromptArguments(entry.definition).names : Self.variables(of: name)

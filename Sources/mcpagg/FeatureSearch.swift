@@ -22,6 +22,8 @@ struct FeatureSearch: Sendable {
     /// - Parameter running: started with ``likelyPart``.
     /// - Throws: ``Failure`` that says why there is none.
     func find(in running: Running) async throws -> MergedList.Entry {
+        await running.aggregator.known()
+        try Task.checkCancellation()
         if let known = await entry(in: running) {
             // It was there before. Its server, and no other, says whether it still is.
             await running.aggregator.settled(known.server)

@@ -50,6 +50,8 @@ struct ReadResource: AsyncParsableCommand {
         func known() async -> MergedList.Entry? {
             await running.aggregator.mergedCatalog()[.resources].entries.first { $0.name.text == uri }
         }
+        await running.aggregator.known()
+        try Task.checkCancellation()
         var owner = await known()
         if let server = owner?.server {
             await running.aggregator.settled(server)

@@ -549,6 +549,29 @@ def test_commands_that_list_ask_the_servers_and_calls_start_no_other_server(benc
     assert (starts(alpha), starts(beta)) == (before[0] + 1, before[1])
 
 
+@pytest.mark.parametrize("command", ["call", "read-resource", "complete"])
+def test_commands_ask_who_is_new_before_they_take_a_name_for_that_of_one_they_know(bench, command):
+    new = bench.fake("new", "--features", "all", "--start-delay", "700ms", prefix="")
+    known = bench.fake("known", "--features", "all", prefix="")
+    for server in (new, known):
+        # The same URIs and names.
+        server.entry["args"] = ["--name", "same", *server.entry["args"][2:]]
+    bench.shares_cache = True
+    arguments, method = {
+        "call": (["echo", "text=x"], "tools/call"),
+        "read-resource": (["fake://same/text"], "resources/read"),
+        "complete": (["greeting", "name="], "completion/complete"),
+    }[command]
+    alone = bench.config(known, name="known.json")
+    assert bench.run("--config", str(alone), command, *arguments).returncode == 0
+    asked = lambda server: len([line for line in server.received.lines if f'"{method}"'.encode() in line])  # noqa: E731
+    assert (asked(new), asked(known)) == (0, 1)
+    config = bench.config(new, known)
+    for count in (1, 2):
+        assert bench.run("--config", str(config), command, *arguments).returncode == 0
+        assert (asked(new), asked(known)) == (count, 1), "of two with one name the first of the file has it"
+
+
 def test_a_call_from_a_shell_finds_a_tool_that_is_new(bench):
     program = bench.directory / "server.sh"
     program.write_text(f'#!/bin/sh\nexec "{places.fake()}" "$@"\n')
