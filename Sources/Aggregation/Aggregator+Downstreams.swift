@@ -162,6 +162,7 @@ extension Aggregator {
             guard downstream.logs.take(now: now) else { return tooMuchChatter(of: downstream, "log messages") }
             forwardLog(message, of: downstream)
         case .taskEnded(let forwarded, let answer):
+            downstream.lastCall = now
             countSuccess(of: downstream)
             forwardAnswer(answer, of: downstream, to: forwarded)
             forgetQuestionsOfEndedTasks(at: downstream)
@@ -370,6 +371,7 @@ extension Aggregator {
         failInputs(of: downstream)
         answerSubscribes(at: downstream)
         downstream.elicitations = []
+        downstream.inputStates = [:]
         let held = takeWhatWasHeldBack(at: downstream, cause: cause)
         let lost = downstream.machine.closed()
         if downstream.life.state != .stopped {

@@ -182,7 +182,9 @@ extension Aggregator {
         subscriptions[uri]?.listeners.remove(listener)
         guard subscription.listeners.count == 1 else { return }
         subscriptions[uri] = nil
-        if let owner = current[subscription.server].flatMap({ downstreams[$0] }) { follow(uri, at: owner, .unsubscribe) }
+        guard let owner = current[subscription.server].flatMap({ downstreams[$0] }) else { return }
+        owner.lastCall = now
+        follow(uri, at: owner, .unsubscribe)
     }
 
     /// The host is gone, or began anew: what only it wanted to hear of is no longer subscribed to.

@@ -128,6 +128,7 @@ extension Aggregator {
         for timer in downstream.connectionTimers { cancel(timer) }
         downstream.healthCheck = nil
         downstream.figures.late += downstream.machine.lateAnswers
+        downstream.inputStates = [:]
         // Nothing is in flight there.
         downstream.machine = DownstreamProtocol(identity: identity, level: downstream.machine.level)
         downstream.life.rest()
@@ -140,8 +141,13 @@ extension Aggregator {
         guard downstream.queue.isEmpty, downstream.machine.isQuiet, downstream.questions.isEmpty, downstream.earlyQuestions.isEmpty,
             downstream.taskQuestions.isEmpty, downstream.elicitations.isEmpty
         else { return true }
+        // It said that a list changed, which nobody has read yet.
+        if downstream.machine.relistDue != nil { return true }
         if subscriptions.values.contains(where: { $0.server == downstream.key }) { return true }
         let now = now
+        if downstream.inputStates.values.contains(where: { hosts[$0.host] != nil && $0.asked.duration(to: now) < Limits.taskWait }) {
+            return true
+        }
         return hosts.values.contains { host in
             host.inputs.values.contains { $0.downstream == downstream.id }
                 || host.parked.values.contains { $0.downstream == downstream.id }

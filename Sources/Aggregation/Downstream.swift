@@ -1,4 +1,5 @@
 import ConfigFile
+import Crypto
 import DequeModule
 import FeatureCatalog
 import JSONRPC
@@ -66,6 +67,9 @@ final class Downstream {
     var earlyQuestions: [Message] = []
     /// Ids of the elicitations at a URL that it told hosts of, and has not called complete. The oldest are forgotten first.
     var elicitations: OrderedSet<String> = []
+    /// What it wants to get back with the answers to what it asked a stateless host for: digests, and who was asked when. What it knows
+    /// of that may be in its memory alone. The oldest are forgotten first.
+    var inputStates: OrderedDictionary<SHA256Digest, (host: HostConnectionID, asked: Instant)> = [:]
     /// When the earliest of its calls times out; no timer runs if `nil`.
     var nextExpiry: Instant?
     /// When it was last sent something by a host, and when it last said something.
@@ -229,6 +233,13 @@ final class Downstream {
         elicitations.append(id)
         if elicitations.count > Limits.elicitations { elicitations.removeFirst() }
     }
+
+    func askedForInput(_ state: String, host: HostConnectionID, now: Instant) {
+        inputStates[SHA256.hash(data: Array(state.utf8))] = (host, now)
+        if inputStates.count > Limits.inputStates { inputStates.removeFirst() }
+    }
+
+    func inputCame(_ state: String) { inputStates[SHA256.hash(data: Array(state.utf8))] = nil }
 
     /// It answers, or will be started to answer.
     var isAvailable: Bool { life.isReady || life.isResting }

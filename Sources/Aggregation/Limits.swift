@@ -29,6 +29,8 @@ package enum Limits {
     package static let questionWait = Duration.milliseconds(5)
     /// Calls of one stateless host that wait at their servers for what it was asked for.
     package static let parkedCalls = 256
+    /// States of one stateless server that hosts are to bring back to it.
+    package static let inputStates = 1_000
     /// Tasks that one host follows itself.
     package static let tasks = 1_000
     /// For the result of a task a host waits as long as it likes, but not longer than this.

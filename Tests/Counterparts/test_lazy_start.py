@@ -258,6 +258,59 @@ def test_it_is_not_stopped_while_it_waits_for_an_answer_of_the_person(bench):
     assert starts(lazy) == 1 and "': stopped" not in host.err.text()
 
 
+@pytest.mark.parametrize("what", ["a call", "a prompt"])
+def test_it_is_not_stopped_while_a_stateless_host_asks_the_person_for_it(bench, what):
+    method, name = {"a call": ("tools/call", "lazy__nested"), "a prompt": ("prompts/get", "lazy__ask")}[what]
+    lazy = bench.fake("lazy", "--era", "stateless", "--features", "all", **LAZY, idleTimeout="1s")
+    host = bench.host(bench.config(), validation.STATELESS, elicitation={"form": {}})
+    host.tools()
+    params = {"name": name, "arguments": {"depth": 1} if what == "a call" else {}}
+    asked = host.ask(method, params)["result"]
+    assert asked["resultType"] == "input_required"
+    time.sleep(2.5)  # longer than the idle time; that nothing is stopped can only be seen by waiting
+    assert "': stopped" not in host.err.text()
+    begun = starts(lazy)
+    answers = {key: {"action": "decline"} for key in asked["inputRequests"]}
+    answer = host.ask(method, {**params, "requestState": asked["requestState"], "inputResponses": answers})
+    assert answer["result"]["resultType"] == "complete", answer
+    assert starts(lazy) == begun
+    stopped(host, "lazy")
+
+
+def test_it_is_not_stopped_before_a_list_is_read_that_changed(bench):
+    bench.fake("lazy", **LAZY, idleTimeout="1500ms")
+    host = bench.host(bench.config())
+    host.tools()
+    # A list that changes all the time is read less and less often: at last more seldom than the server would be stopped.
+    for _ in range(5):
+        start = len(host.out.lines)
+        host.call("lazy__change_tools")
+        host.notification("notifications/tools/list_changed", start)
+    stopped(host, "lazy")
+
+
+def test_it_is_unused_only_since_nobody_is_subscribed_any_more(bench):
+    bench.fake("lazy", "--features", "all", "--era", "stateless", **LAZY, idleTimeout="2s")
+    host = bench.host(bench.config())
+    uri = host.ask("resources/list")["result"]["resources"][0]["uri"]
+    host.ask("resources/subscribe", {"uri": uri})
+    time.sleep(3.5)  # until it is about to be looked at again
+    host.ask("resources/unsubscribe", {"uri": uri})
+    ended = time.monotonic()
+    stopped(host, "lazy")
+    assert time.monotonic() - ended > 1.5
+
+
+def test_it_is_unused_only_since_its_last_answer(bench):
+    bench.fake("lazy", **LAZY, idleTimeout="2s")
+    host = bench.host(bench.config())
+    host.tools()
+    assert host.text("lazy__sleep", {"ms": 1900, "text": "done"}) == "done"
+    ended = time.monotonic()
+    stopped(host, "lazy")
+    assert time.monotonic() - ended > 1.5
+
+
 def test_it_is_not_stopped_while_somebody_is_subscribed(bench):
     lazy = bench.fake("lazy", "--features", "all", **LAZY, idleTimeout="1s")
     host = bench.host(bench.config())
