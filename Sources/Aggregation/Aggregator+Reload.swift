@@ -103,8 +103,8 @@ extension Aggregator {
         flush()
     }
 
-    /// Whether the server that answers for this key now does so.
-    func isServing(_ key: String) -> Bool { current[key].flatMap { downstreams[$0] }?.life.isReady == true }
+    /// Whether the server that answers for this key now does so, or would.
+    func isServing(_ key: String) -> Bool { current[key].flatMap { downstreams[$0] }?.isAvailable == true }
 
     /// The replacement is ready, or does no worse than its predecessor: from now on calls go to it.
     func takeOver(_ replacement: Downstream) {

@@ -141,6 +141,22 @@ def test_a_resource_in_no_list_is_looked_for_at_it_too(bench):
     assert starts(lazy) == 2, "only its server knows"
 
 
+@pytest.mark.parametrize("failing", ["exit 3", f'exec "{places.fake()}" --hang-initialize "$@"'])
+def test_a_changed_entry_that_does_not_work_takes_nothing_away_from_one_that_rests(bench, failing):
+    lazy = bench.fake("lazy", **LAZY)
+    config = bench.config()
+    cold = warm(bench, config)
+    host = bench.host(config)
+    assert everything(host) == cold
+    good = dict(lazy.entry)
+    lazy.entry |= {"command": "/bin/sh", "args": ["-c", failing, "sh", *good["args"]], "startupTimeout": "1s"}
+    config.write_text(bench.config_text())
+    host.err.wait_for(lambda line: b"its new config does not work" in line, tools.PATIENCE)
+    assert everything(host) == cold
+    assert host.text("lazy__echo", {"text": "as before"}) == "as before"
+    assert not changes(host)
+
+
 def test_what_changed_at_it_is_announced_when_it_is_started(bench):
     program = bench.directory / "server.sh"
     program.write_text(f'#!/bin/sh\nexec "{places.fake()}" "$@"\n')
