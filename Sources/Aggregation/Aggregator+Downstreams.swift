@@ -401,7 +401,9 @@ extension Aggregator {
     private func fail(_ downstream: Downstream, cause: String, hint: String?, kind: Downstream.Failure.Kind) {
         downstream.failure = Downstream.Failure(kind: kind, cause: cause, hint: hint, at: now)
         var text = "server '\(downstream.key)' is down: \(cause)"
-        if case .backingOff(_, let until) = downstream.life.state { text += "; next attempt in \(now.duration(to: until).text)" }
+        if case .backingOff(_, let until) = downstream.life.state {
+            text += "; next attempt in \(now.duration(to: until).text)" + (mayRest(downstream) ? ", if somebody needs it" : "")
+        }
         if let hint { text += " (\(hint))" }
         report(.error, text + "." + lastErrorLines(downstream))
         countFailure(of: downstream, cause)
@@ -410,7 +412,8 @@ extension Aggregator {
         var isOut = true
         if case .backingOff = downstream.life.state { isOut = false }
         let attempts = downstream.config.retry.attempts
-        for call in downstream.queue.remove(where: { isOut || $0.history.attempts >= attempts }) {
+        // Others may have what it was only guessed to have.
+        for call in downstream.queue.remove(where: { isOut || $0.history.attempts >= attempts || isGuess($0.request) }) {
             fail(call.request, call.purpose, downstream.unavailability, describeDown(downstream), history: call.history, of: downstream)
         }
         settled(downstream)
@@ -430,8 +433,13 @@ extension Aggregator {
         if let hint = failure.hint { text += " To mend it: \(hint)." }
         if case .backingOff(_, let until) = downstream.life.state {
             let wait = max(.zero, now.duration(to: until))
-            text += " It is started again in \(min(wait, downstream.breaker.wait(now: now) ?? wait).text)"
-            text += downstream.breaker.state == .closed ? "." : " at the latest; a call after that tries it."
+            let time = min(wait, downstream.breaker.wait(now: now) ?? wait).text
+            if waitsForNeed(downstream) {
+                text += " A call in \(time) or later starts it again."
+            } else {
+                text += " It is started again in \(time)"
+                text += downstream.breaker.state == .closed ? "." : " at the latest; a call after that tries it."
+            }
         }
         return text + lastErrorLines(downstream)
     }

@@ -138,7 +138,7 @@ extension Aggregator {
 
     /// How long a request may wait to be sent, or to be sent again.
     func deadline(_ history: CallHistory, at downstream: Downstream) -> Instant {
-        let idle = now.advanced(by: downstream.config.timeout)
+        let idle = now.advanced(by: patience(with: downstream))
         return downstream.config.maxTimeout.map { min(history.began.advanced(by: $0), idle) } ?? idle
     }
 

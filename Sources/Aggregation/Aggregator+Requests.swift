@@ -182,6 +182,7 @@ extension Aggregator {
     ) {
         guard let host = hosts[request.connection] else { return }
         let history = history ?? host.histories[request.id]
+        if purpose == .read, ending == nil, readElsewhere(request, history, host: host) { return }
         var (kind, text) = (kind, text)
         // It may have been carried out all the same, before it was to be sent again.
         if let history, let sent = history.lastSent, kind == .unavailable || kind == .authorizationNeeded {

@@ -77,6 +77,30 @@ extension Aggregator {
         return (try? Message(scanning: notFound(forwarded.request, uri: uri))) ?? refusal
     }
 
+    /// A server that was only guessed to have a resource cannot be asked: the next one is.
+    /// - Returns: `false` if the failure is the answer.
+    func readElsewhere(_ request: HostRequest, _ history: CallHistory?, host: HostConnection) -> Bool {
+        guard history?.lastSent == nil, isGuess(request), var read = host.reads.removeValue(forKey: request.id) else { return false }
+        host.waiting[request.id] = nil
+        host.histories[request.id] = history.map { CallHistory(began: $0.began) }
+        while !read.candidates.isEmpty {
+            guard let next = downstreams[read.candidates.removeFirst()], next.isAvailable else { continue }
+            host.reads[request.id] = read
+            deliver(read.message, request, .read, to: next, as: nil, host: host)
+            return true
+        }
+        // Those who could be asked do not have it.
+        guard read.refusal != nil else { return false }
+        host.answer(request, line: notFound(request, uri: read.message.string(read.message.places[.uri]) ?? ""))
+        return true
+    }
+
+    /// It is a read for which another server can be asked, or was, because nobody says that this one has the resource.
+    func isGuess(_ request: HostRequest) -> Bool {
+        guard let read = hosts[request.connection]?.reads[request.id], !read.hasOwner else { return false }
+        return read.refusal != nil || !read.candidates.isEmpty
+    }
+
     private func notFound(_ request: HostRequest, uri: String) -> ByteBuffer {
         JSONWriter.object {
             $0.member("jsonrpc", "2.0")

@@ -71,13 +71,26 @@ extension Aggregator {
     func wake(_ downstream: Downstream) {
         guard downstream.life.isResting else { return }
         guard downstream.connection == nil else {
-            // What ran before is still being ended.
+            // What ran before is still being ended; somebody waits for that now.
             downstream.isWanted = true
+            if downstream.child != nil { beginTeardown(of: downstream, pace: .hurried) }
             return
         }
         downstream.isWanted = false
         launch(downstream)
     }
+
+    /// How long a request may wait for its server. The start of one that runs only while it is needed is part of what was asked for.
+    func patience(with downstream: Downstream) -> Duration {
+        guard !downstream.life.isReady, restTime(of: downstream) != nil else { return downstream.config.timeout }
+        return max(downstream.config.timeout, downstream.config.startupTimeout)
+    }
+
+    /// Whether it need not run for its sake alone.
+    func mayRest(_ downstream: Downstream) -> Bool { startsOnNeed(downstream) && isKnown(downstream) }
+
+    /// Whether one that is down is not started again before somebody needs it.
+    func waitsForNeed(_ downstream: Downstream) -> Bool { mayRest(downstream) && !isNeeded(downstream) }
 
     /// Somebody needs them all.
     package func startResting() {
@@ -97,7 +110,7 @@ extension Aggregator {
 
     /// It is time for another attempt, if somebody needs it.
     func restart(_ downstream: Downstream) {
-        guard startsOnNeed(downstream), isKnown(downstream), !isNeeded(downstream) else { return launch(downstream) }
+        guard waitsForNeed(downstream) else { return launch(downstream) }
         downstream.life.rest()
     }
 

@@ -142,6 +142,48 @@ def test_a_resource_in_no_list_is_looked_for_at_it_too(bench):
 
 
 @pytest.mark.parametrize("failing", ["exit 3", f'exec "{places.fake()}" --hang-initialize "$@"'])
+def test_one_that_does_not_start_hides_no_resource_of_another(bench, failing):
+    program = bench.directory / "server.sh"
+    program.write_text(f'#!/bin/sh\nexec "{places.fake()}" "$@"\n')
+    program.chmod(0o755)
+    bad = bench.fake("bad", "--features", "tools,resources", **LAZY, startupTimeout="2s")
+    bad.entry["command"] = str(program)
+    good = bench.fake("good", "--features", "tools,resources", **LAZY)
+    config = bench.config()
+    warm(bench, config)
+    program.write_text(f"#!/bin/sh\n{failing}\n")
+    host = bench.host(config)
+    host.tools()
+    assert "result" in host.ask("resources/read", {"uri": "fake://good/hidden"})
+    assert (starts(bad), starts(good)) == (1 + failing.startswith("exec"), 2), "one attempt is enough for a guess"
+    assert host.ask("resources/read", {"uri": "nowhere://at/all"})["error"]["code"] == -32002
+
+
+def test_a_resource_of_which_only_a_broken_one_can_know_is_answered_with_what_is_wrong_with_it(bench):
+    program = bench.directory / "server.sh"
+    program.write_text(f'#!/bin/sh\nexec "{places.fake()}" "$@"\n')
+    program.chmod(0o755)
+    bad = bench.fake("bad", "--features", "tools,resources", **LAZY)
+    bad.entry["command"] = str(program)
+    config = bench.config()
+    warm(bench, config)
+    program.write_text("#!/bin/sh\nexit 3\n")
+    host = bench.host(config)
+    host.tools()
+    assert "exited with code 3" in host.ask("resources/read", {"uri": "fake://bad/hidden"})["error"]["message"]
+
+
+def test_its_start_does_not_count_for_the_time_of_the_call_that_began_it(bench):
+    lazy = bench.fake("lazy", "--start-delay", "2s", **LAZY, timeout="1s")
+    config = bench.config()
+    warm(bench, config)
+    host = bench.host(config)
+    host.tools()
+    assert host.text("lazy__echo", {"text": "slow"}) == "slow"
+    assert starts(lazy) == 2
+
+
+@pytest.mark.parametrize("failing", ["exit 3", f'exec "{places.fake()}" --hang-initialize "$@"'])
 def test_a_changed_entry_that_does_not_work_takes_nothing_away_from_one_that_rests(bench, failing):
     lazy = bench.fake("lazy", **LAZY)
     config = bench.config()
@@ -191,6 +233,22 @@ def test_one_that_does_not_start_is_tried_again_at_the_next_call(bench):
     while (result := host.call("lazy__echo", {"text": "works"})).get("isError"):
         assert time.monotonic() < deadline, result
     assert result["content"][0]["text"] == "works"
+
+
+def test_that_it_did_not_start_is_said_without_a_promise_that_nobody_keeps(bench):
+    program = bench.directory / "server.sh"
+    program.write_text(f'#!/bin/sh\nexec "{places.fake()}" "$@"\n')
+    program.chmod(0o755)
+    lazy = bench.fake("lazy", **LAZY, retry=False)
+    lazy.entry["command"] = str(program)
+    config = bench.config()
+    warm(bench, config)
+    program.write_text("#!/bin/sh\nexit 3\n")
+    host = bench.host(config)
+    host.tools()
+    text = host.call("lazy__echo", {"text": "x"})["content"][0]["text"]
+    assert "or later starts it again" in text and "It is started again" not in text
+    assert "if somebody needs it" in host.err.text()
 
 
 def test_one_whose_entry_changed_is_started_once_and_takes_over(bench):
@@ -361,6 +419,16 @@ def test_a_call_while_it_is_being_stopped_is_answered_by_the_next_start(bench):
     # It goes on until it is told to end.
     assert host.text("lazy__echo", {"text": "next"}) == "next"
     assert starts(lazy) == 2
+
+
+def test_a_call_does_not_wait_for_the_patience_that_an_unused_one_is_ended_with(bench):
+    lazy = bench.fake("lazy", "--ignore-stdin-eof", "--ignore-sigterm", **LAZY, idleTimeout="1s")
+    host = bench.host(bench.config())
+    host.tools()
+    stopped(host, "lazy")
+    called = time.monotonic()
+    assert host.text("lazy__echo", {"text": "next"}) == "next"
+    assert time.monotonic() - called < 1.8 and starts(lazy) == 2
 
 
 def test_one_that_crashes_while_nobody_needs_it_is_started_by_the_next_call(bench):
