@@ -38,19 +38,23 @@ struct RemoteAccess {
     /// - Parameter authorizer: `nil` if there are no logins.
     init(_ endpoint: HTTPEndpoint, key: String, authorizer: @autoclosure () -> Authorizer?) {
         headers = endpoint.headers.map { ($0.key, $0.value) }
-        let saysWho = endpoint.headers.keys.contains { $0.lowercased() == "authorization" }
         if let command = endpoint.headersFrom {
             source = .command(command)
-        } else if !saysWho, let authorizer = authorizer() {
-            let oauth = endpoint.oauth
-            source = .login(
-                authorizer,
-                ProtectedServer(
-                    key: key, url: endpoint.url, clientID: oauth?.clientID, clientSecret: oauth?.clientSecret, scopes: oauth?.scopes ?? [],
-                    callbackPort: oauth?.callbackPort))
+        } else if let server = Self.protectedServer(endpoint, key: key), let authorizer = authorizer() {
+            source = .login(authorizer, server)
         } else {
             source = .config
         }
+    }
+
+    /// What a login would be to; `nil` if the config file says with which headers it is asked.
+    static func protectedServer(_ endpoint: HTTPEndpoint, key: String) -> ProtectedServer? {
+        let saysWho = endpoint.headers.keys.contains { $0.lowercased() == "authorization" }
+        guard endpoint.headersFrom == nil, !saysWho else { return nil }
+        let oauth = endpoint.oauth
+        return ProtectedServer(
+            key: key, url: endpoint.url, clientID: oauth?.clientID, clientSecret: oauth?.clientSecret, scopes: oauth?.scopes ?? [],
+            callbackPort: oauth?.callbackPort)
     }
 
     /// What is to be done before the client may be shut down: a new token could be lost.

@@ -69,7 +69,7 @@ extension Aggregator {
 
     /// Answers a list request. Only the first ones wait, for servers that are starting for the first time.
     func list(_ kind: FeatureKind, _ request: HostRequest, host: HostConnection) {
-        guard waitsForServers else { return answerList(kind, request, host: host) }
+        guard !isListWaitOver, !areAllKnown else { return answerList(kind, request, host: host) }
         waitForServers(EarlyRequest(request: request, wish: .list(kind)), host: host)
     }
 
@@ -110,12 +110,14 @@ extension Aggregator {
         for request in requests { proceed(request) }
     }
 
-    /// A server got ready: what waited for it goes out. What still nobody has comes back here.
-    func dispatchEarlyRequests() {
+    /// More is known of servers: what waited for that goes out. What still nobody has comes back here.
+    func proceedWithEarlyRequests() {
+        guard !early.isEmpty else { return }
+        let areAllKnown = areAllKnown
         let waiting = early
         early = []
         for request in waiting {
-            if case .message = request.wish { proceed(request) } else { early.append(request) }
+            if case .list = request.wish, !areAllKnown { early.append(request) } else { proceed(request) }
         }
     }
 
@@ -137,35 +139,61 @@ extension Aggregator {
             && replacements.values.allSatisfy { downstreams[$0]?.life.isSettled ?? true }
     }
 
+    /// The same, or it is known from an earlier run what it offers: lists are complete.
+    private var areAllKnown: Bool {
+        guard hasConfig else { return configProblem != nil }
+        return current.values.allSatisfy { id in downstreams[id].map { $0.life.isSettled || $0.lastKnown != nil } ?? true }
+            && replacements.values.allSatisfy { downstreams[$0]?.life.isSettled ?? true }
+    }
+
     /// This server became ready, or failed.
     func settled(_ downstream: Downstream) {
         if replacements[downstream.key] == downstream.id {
             // A change that does not work takes nothing away: what ran before goes on.
-            if downstream.life.isReady || !isServing(downstream.key) {
+            if downstream.life.isReady || downstream.life.isResting || !isServing(downstream.key) {
                 takeOver(downstream)
             } else {
                 report(.error, "server '\(downstream.key)': its new config does not work; the server as it was before goes on")
             }
         }
-        guard areAllSettled else { return dispatchEarlyRequests() }
-        endListWait()
         resumeSettledWaiters()
+        guard areAllSettled else { return proceedWithEarlyRequests() }
+        endListWait()
     }
 
-    /// Waits until every server is ready, or has failed at least once; no longer if the task is cancelled.
-    package func settled() async {
+    /// Waits until every server is ready, or has failed at least once, or need not be started; no longer if the task is cancelled.
+    package func settled() async { await settled(nil) }
+
+    /// Waits until it is known of every server what it offers, or that it has failed: names and owners depend on all of them. None is
+    /// started for that of which it is known.
+    package func known() async {
+        if !areAllKnown { await settled() }
+    }
+
+    /// Starts a server if it is not needed until now, and waits until it is ready or has failed; no longer if the task is cancelled.
+    package func settled(_ key: String?) async {
+        if let downstream = key.flatMap({ current[$0] }).flatMap({ downstreams[$0] }) {
+            wake(downstream)
+            flush()
+        }
         await withTaskCancellationHandler {
-            guard !areAllSettled, !Task.isCancelled else { return }
-            await withCheckedContinuation { settledWaiters.append($0) }
+            guard !isSettled(key), !Task.isCancelled else { return }
+            await withCheckedContinuation { settledWaiters.append((key, $0)) }
         } onCancel: {
             // All of them: nobody who is cancelled looks at the difference.
-            eventLoop.execute { self.assumeIsolated { $0.resumeSettledWaiters() } }
+            eventLoop.execute { self.assumeIsolated { $0.resumeSettledWaiters(all: true) } }
         }
     }
 
-    func resumeSettledWaiters() {
-        let waiters = settledWaiters
-        settledWaiters = []
-        for waiter in waiters { waiter.resume() }
+    private func isSettled(_ key: String?) -> Bool {
+        guard let key else { return areAllSettled }
+        return current[key].flatMap { downstreams[$0] }?.life.isSettled ?? true
+    }
+
+    /// - Parameter all: also those who wait for something else.
+    func resumeSettledWaiters(all: Bool = false) {
+        let waiters = settledWaiters.filter { all || isSettled($0.key) }
+        settledWaiters.removeAll { all || isSettled($0.key) }
+        for waiter in waiters { waiter.continuation.resume() }
     }
 }

@@ -125,7 +125,7 @@ extension Aggregator {
         letGo(of: downstream)
         isOver(downstream)
         // Its time may have come while it was still being ended.
-        if case .backingOff(_, let until) = downstream.life.state, until <= now { launch(downstream) }
+        launchIfWanted(downstream)
     }
 
     /// Out of its place first: the ends of its pipes are heard at once, and may not be taken for those of what comes after it.

@@ -55,6 +55,7 @@ extension Aggregator {
         }
         if downstream.machine.phase == .discovering { set(.probe(downstream.id), after: Limits.probeWait) }
         downstream.wasToldOfRootsChanges = clientCapabilities.rootsListChanged
+        downstream.spokenFor = (clientCapabilities, preferredEra)
         downstream.connection?.send(line: line)
     }
 
@@ -84,6 +85,8 @@ extension Aggregator {
         preferredEra = era
         areCapabilitiesAssumed = isAssumed
         cancel(.hostWait)
+        restoreOffers(for: capabilities, era)
+        beginWaiting()
         for downstream in downstreams.values where downstream.connection != nil { shakeHands(with: downstream) }
     }
 
@@ -144,6 +147,8 @@ extension Aggregator {
         downstream.lastHeard = now
         switch downstream.machine.received(message, now: now) {
         case .answer(let forwarded):
+            // Unused from now on, not from when it was called.
+            downstream.lastCall = now
             countSuccess(of: downstream)
             forwardAnswer(message, of: downstream, to: forwarded)
             if downstream.questions.isEmpty == false { withdrawOrphanedQuestions(of: downstream) }
@@ -157,6 +162,7 @@ extension Aggregator {
             guard downstream.logs.take(now: now) else { return tooMuchChatter(of: downstream, "log messages") }
             forwardLog(message, of: downstream)
         case .taskEnded(let forwarded, let answer):
+            downstream.lastCall = now
             countSuccess(of: downstream)
             forwardAnswer(answer, of: downstream, to: forwarded)
             forgetQuestionsOfEndedTasks(at: downstream)
@@ -293,8 +299,12 @@ extension Aggregator {
         }
         // A server that says so for nothing costs nobody else anything.
         let isSame = definitions.elementsEqual(downstream.features[kind] ?? []) { $0.json == $1.json }
+        // Those before are part of the merged list: their memory is shared.
+        guard !isSame || downstream.features[kind] == nil else { return }
         downstream.features[kind] = definitions
-        if !isSame, current[downstream.key] == downstream.id { catalogChanged() }
+        guard !isSame else { return }
+        offerChanged(of: downstream)
+        if current[downstream.key] == downstream.id { catalogChanged() }
     }
 
     /// Reads a changed list again, at the pace the machine allows.
@@ -327,6 +337,7 @@ extension Aggregator {
         let revision = downstream.machine.introduction?.revision.rawValue ?? "?"
         let tools = downstream.features[.tools]?.count ?? 0
         rememberConnection(of: downstream)
+        learnedOffer(of: downstream)
         report(.info, "server '\(downstream.key)': ready after \(time.text) (MCP \(revision), lists \(tools) tools)")
         (downstream.lastCall, downstream.lastHeard) = (now, now)
         expectSilence(of: downstream)
@@ -350,12 +361,7 @@ extension Aggregator {
     ) {
         guard !downstream.isLost else { return }
         downstream.isLost = true
-        for timer in [
-            Timer.startup(downstream.id), .probe(downstream.id), .listenAgain(downstream.id), .health(downstream.id),
-            .headers(downstream.id),
-        ] {
-            cancel(timer)
-        }
+        for timer in downstream.connectionTimers { cancel(timer) }
         downstream.healthCheck = nil
         downstream.figures.late += downstream.machine.lateAnswers
         withdrawQuestions(of: downstream, reason: "the server that asked has ended")
@@ -365,6 +371,7 @@ extension Aggregator {
         failInputs(of: downstream)
         answerSubscribes(at: downstream)
         downstream.elicitations = []
+        downstream.inputStates = [:]
         let held = takeWhatWasHeldBack(at: downstream, cause: cause)
         let lost = downstream.machine.closed()
         if downstream.life.state != .stopped {
@@ -394,7 +401,9 @@ extension Aggregator {
     private func fail(_ downstream: Downstream, cause: String, hint: String?, kind: Downstream.Failure.Kind) {
         downstream.failure = Downstream.Failure(kind: kind, cause: cause, hint: hint, at: now)
         var text = "server '\(downstream.key)' is down: \(cause)"
-        if case .backingOff(_, let until) = downstream.life.state { text += "; next attempt in \(now.duration(to: until).text)" }
+        if case .backingOff(_, let until) = downstream.life.state {
+            text += "; next attempt in \(now.duration(to: until).text)" + (mayRest(downstream) ? ", if somebody needs it" : "")
+        }
         if let hint { text += " (\(hint))" }
         report(.error, text + "." + lastErrorLines(downstream))
         countFailure(of: downstream, cause)
@@ -403,7 +412,8 @@ extension Aggregator {
         var isOut = true
         if case .backingOff = downstream.life.state { isOut = false }
         let attempts = downstream.config.retry.attempts
-        for call in downstream.queue.remove(where: { isOut || $0.history.attempts >= attempts }) {
+        // Others may have what it was only guessed to have.
+        for call in downstream.queue.remove(where: { isOut || $0.history.attempts >= attempts || isGuess($0.request) }) {
             fail(call.request, call.purpose, downstream.unavailability, describeDown(downstream), history: call.history, of: downstream)
         }
         settled(downstream)
@@ -423,8 +433,13 @@ extension Aggregator {
         if let hint = failure.hint { text += " To mend it: \(hint)." }
         if case .backingOff(_, let until) = downstream.life.state {
             let wait = max(.zero, now.duration(to: until))
-            text += " It is started again in \(min(wait, downstream.breaker.wait(now: now) ?? wait).text)"
-            text += downstream.breaker.state == .closed ? "." : " at the latest; a call after that tries it."
+            let time = min(wait, downstream.breaker.wait(now: now) ?? wait).text
+            if waitsForNeed(downstream) {
+                text += " A call in \(time) or later starts it again."
+            } else {
+                text += " It is started again in \(time)"
+                text += downstream.breaker.state == .closed ? "." : " at the latest; a call after that tries it."
+            }
         }
         return text + lastErrorLines(downstream)
     }

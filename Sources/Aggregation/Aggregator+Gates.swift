@@ -74,10 +74,14 @@ extension Aggregator {
     }
 
     /// Whether a server that is not ready will be, so that a request may wait for it. The person's own request may be what tries it.
-    private func isExpected(_ downstream: Downstream, attempts: Int) -> Bool {
+    func isExpected(_ downstream: Downstream, attempts: Int) -> Bool {
         guard ending == nil, downstream.breaker.wait(now: now) == nil else { return false }
         switch downstream.life.state {
-        case .idle, .starting: break
+        case .starting: break
+        case .idle, .resting:
+            // It was put off until somebody needs it.
+            if downstream.life.isResting { wake(downstream) } else { launch(downstream) }
+            guard downstream.life.state != .failed else { return false }
         case .backingOff(_, let until):
             let policy = downstream.config.retry
             guard options.restartsServers, attempts + 1 < policy.attempts else { return false }
@@ -134,7 +138,7 @@ extension Aggregator {
 
     /// How long a request may wait to be sent, or to be sent again.
     func deadline(_ history: CallHistory, at downstream: Downstream) -> Instant {
-        let idle = now.advanced(by: downstream.config.timeout)
+        let idle = now.advanced(by: patience(with: downstream))
         return downstream.config.maxTimeout.map { min(history.began.advanced(by: $0), idle) } ?? idle
     }
 

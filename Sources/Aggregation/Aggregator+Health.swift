@@ -16,13 +16,16 @@ extension Aggregator {
         if let policy = downstream.config.healthCheck {
             waits.append(policy.every - downstream.lastHeard.duration(to: now))
         }
-        if let time = sessionIdleTime(of: downstream) { waits.append(time - downstream.lastCall.duration(to: now)) }
+        if let time = restTime(of: downstream) ?? sessionIdleTime(of: downstream) {
+            waits.append(time - downstream.lastCall.duration(to: now))
+        }
         guard let wait = waits.min() else { return }
         set(.health(downstream.id), after: max(wait, Limits.shortestSilence))
     }
 
     func healthDue(_ downstream: Downstream) {
         guard downstream.life.isReady, let connection = downstream.connection else { return }
+        if downstream.healthCheck == nil, restIfUnused(downstream) { return }
         guard let policy = downstream.config.healthCheck else {
             rest(downstream)
             return expectSilence(of: downstream)

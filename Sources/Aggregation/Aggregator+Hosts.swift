@@ -102,6 +102,10 @@ extension Aggregator {
             return answerTwin(HostRequest(connection: host.id, id: id, batch: batch), of: host, with: refusal)
         }
         let wasNew = host.machine.session == .new
+        // What it is told of servers depends on what they will be told of it.
+        if clientCapabilities == nil || areCapabilitiesAssumed, let host = HostProtocol.abilities(in: message) {
+            restoreOffers(for: host.capabilities, host.era)
+        }
         let action = host.machine.received(message, inBatch: batch != nil, instructions: instructions(), extensions: extensions())
         if case .stateless(let envelope, let action) = action {
             // Some hosts only try whether we know it, and shake hands all the same.
@@ -179,7 +183,7 @@ extension Aggregator {
             "mcpagg cannot read its config file as it is now. Tell the user:\n\($0)\nIt is read again when it is saved."
         }
         let servers = current.values.compactMap { downstreams[$0] }.compactMap { downstream in
-            downstream.machine.introduction?.instructions.map { (downstream.key, $0) }
+            downstream.introduction?.instructions.map { (downstream.key, $0) }
         }
         let merged = Instructions.merged(servers, limit: config.settings.instructionsLimit)
         return problem ?? merged
@@ -187,7 +191,7 @@ extension Aggregator {
 
     /// The extensions that only pass through us, as servers declare them; the first to declare one says how.
     private func extensions() -> String? {
-        let declared = current.values.compactMap { downstreams[$0]?.machine.introduction?.capabilities.extensions }
+        let declared = current.values.compactMap { downstreams[$0]?.introduction?.capabilities.extensions }
         guard !declared.isEmpty else { return nil }
         var merged: OrderedDictionary<String, ByteBuffer> = [:]
         for text in declared {

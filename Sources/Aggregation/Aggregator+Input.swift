@@ -158,7 +158,7 @@ extension Aggregator {
             _ = host.questions.remove(number)
             host.send(line: DownstreamProtocol.cancellation(of: number, reason: reason))
         }
-        host.inputs[id] = nil
+        if let round = host.inputs.removeValue(forKey: id) { downstreams[round.downstream]?.lastCall = now }
     }
 
     /// The server that wanted to know is gone, or began anew.

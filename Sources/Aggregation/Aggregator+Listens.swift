@@ -1,3 +1,4 @@
+import ConfigFile
 import FeatureCatalog
 import JSONRPC
 import Lifecycle
@@ -8,6 +9,7 @@ import Transports
 
 /// A subscription of a stateless host: what it wants to hear of, and what it knows.
 struct Listen {
+    var request: HostRequest
     var filter: SubscriptionFilter
     /// The revisions of the lists that it has been told of, or that there were when it began.
     var revisions: [FeatureKind: Int]
@@ -30,7 +32,7 @@ extension Aggregator {
         if owners.contains(where: { $0 == nil }), waitForServers(message, request, host: host) { return }
         let catalog = presentCatalog
         host.listens[request.id] = Listen(
-            filter: filter, revisions: Dictionary(uniqueKeysWithValues: filter.kinds.map { ($0, catalog[$0].revision) }),
+            request: request, filter: filter, revisions: Dictionary(uniqueKeysWithValues: filter.kinds.map { ($0, catalog[$0].revision) }),
             pending: Set(filter.uris))
         host.waiting[request.id] = .listening
         for (uri, owner) in zip(filter.uris, owners) {
@@ -46,12 +48,33 @@ extension Aggregator {
                 let isKnown = subscriptions[uri] != nil && owner.machine.honoured?.uris.contains(uri) == true
                 subscribe(Listener(host: host.id, listen: request.id), to: uri, at: owner)
                 if isKnown { decide(uri, isHonoured: true, request, host: host) }
-            } else if !askToSubscribe(uri, at: owner, request) {
+            } else if !askToSubscribe(uri, at: owner, request), !isExpected(owner, attempts: 0) {
                 decide(uri, isHonoured: false, request, host: host)
             }
         }
         if filter.uris.isEmpty { return acknowledge(request.id, host: host) }
-        if host.listens[request.id]?.pending.isEmpty == false { set(.acknowledge(host.id, request.id), after: Limits.subscribeWait) }
+        guard host.listens[request.id]?.pending.isEmpty == false else { return }
+        let starting = owners.compactMap { $0 }.filter { !$0.life.isReady }.map(\.config.startupTimeout)
+        set(.acknowledge(host.id, request.id), after: max(starting.max() ?? .zero, Limits.subscribeWait))
+    }
+
+    /// The server is ready: what listeners wanted to hear of before it is asked for now.
+    func askForPending(at downstream: Downstream) {
+        for host in hosts.values where !host.listens.isEmpty {
+            for (id, listen) in host.listens {
+                let listener = Listener(host: host.id, listen: id)
+                for uri in listen.pending.sorted() where subscriptions[uri]?.listeners.contains(listener) != true {
+                    guard likelyOwner(of: uri)?.id == downstream.id else { continue }
+                    if downstream.machine.era == .stateless {
+                        subscribe(listener, to: uri, at: downstream)
+                    } else if downstream.introduction?.capabilities.subscriptions != true
+                        || !askToSubscribe(uri, at: downstream, listen.request)
+                    {
+                        decide(uri, isHonoured: false, listen.request, host: host)
+                    }
+                }
+            }
+        }
     }
 
     /// What no server has agreed to by now is not honoured.
@@ -154,7 +177,7 @@ extension Aggregator {
 
     private func subscribableOwner(of uri: String) -> Downstream? {
         guard let owner = likelyOwner(of: uri) else { return nil }
-        return owner.machine.introduction?.capabilities.subscriptions == true ? owner : nil
+        return owner.introduction?.capabilities.subscriptions == true ? owner : nil
     }
 
     /// Tells those who listen of lists that are not what they were.

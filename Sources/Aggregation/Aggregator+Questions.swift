@@ -143,6 +143,7 @@ extension Aggregator {
     func closeQuestion(_ id: RequestID, of downstream: Downstream) -> Downstream.OpenQuestion? {
         guard downstream.questions[id] != nil else { return nil }
         countPause(of: id, at: downstream)
+        downstream.lastCall = now
         return downstream.questions.removeValue(forKey: id)
     }
 

@@ -54,15 +54,17 @@ extension Aggregator {
             }
         }
         current = order
+        if let clientCapabilities { restoreOffers(for: clientCapabilities, preferredEra) }
         // What held calls up may be gone.
         for id in difference.adjusted.compactMap({ current[$0] }) {
             guard let downstream = downstreams[id] else { continue }
             cancel(.gate(id))
             admitWaiting(at: downstream)
             if downstream.life.isReady, downstream.healthCheck == nil { expectSilence(of: downstream) }
+            if downstream.config.start == .eager, downstream.config.idleTimeout == nil { wake(downstream) }
         }
         // All at once, not one after another.
-        for downstream in started { launch(downstream) }
+        for downstream in started { begin(downstream) }
         if clientCapabilities == nil { set(.hostWait, after: Limits.hostWait) }
         retryFailed()
         catalogChanged()
@@ -101,8 +103,8 @@ extension Aggregator {
         flush()
     }
 
-    /// Whether the server that answers for this key now does so.
-    func isServing(_ key: String) -> Bool { current[key].flatMap { downstreams[$0] }?.life.isReady == true }
+    /// Whether the server that answers for this key now does so, or would.
+    func isServing(_ key: String) -> Bool { current[key].flatMap { downstreams[$0] }?.isAvailable == true }
 
     /// The replacement is ready, or does no worse than its predecessor: from now on calls go to it.
     func takeOver(_ replacement: Downstream) {

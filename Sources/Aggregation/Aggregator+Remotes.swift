@@ -54,11 +54,17 @@ extension Aggregator {
     }
 
     private func authorizer(_ clients: HTTPClients) -> Authorizer? {
-        surroundings.tokenFile.map { path in
+        tokenStore().map { store in
             Authorizer(
-                store: TokenStore(path: path) { text in self.eventLoop.execute { self.assumeIsolated { $0.report(.warning, text) } } },
-                client: { try await clients.client(for: $0) }, on: eventLoop, now: surroundings.wallClock, beside: sideExecutor,
-                random: random)
+                store: store, client: { try await clients.client(for: $0) }, on: eventLoop, now: surroundings.wallClock,
+                beside: sideExecutor, random: random)
+        }
+    }
+
+    /// Where logins are kept.
+    func tokenStore() -> TokenStore? {
+        surroundings.tokenFile.map { path in
+            TokenStore(path: path) { text in self.eventLoop.execute { self.assumeIsolated { $0.report(.warning, text) } } }
         }
     }
 
@@ -343,7 +349,6 @@ extension Aggregator {
         downstream.remote = nil
         isOver(downstream)
         // Its time may have come while it was still being ended.
-        if case .backingOff(_, let until) = downstream.life.state, until <= now { launch(downstream) }
-        if downstream.life.state == .idle { launch(downstream) }
+        launchIfWanted(downstream)
     }
 }

@@ -96,6 +96,7 @@ extension Aggregator {
         guard let id = downstream.machine.forward(forwarded, now: now) else {
             return refuse(request, purpose, "Server '\(downstream.key)' has too many requests in flight", of: downstream)
         }
+        if !downstream.inputStates.isEmpty, let state = message.string(message.places[.requestState]) { downstream.inputCame(state) }
         host.waiting[request.id] = .sent(downstream.id, id)
         downstream.figures.sent += 1
         if let limit = downstream.config.rateLimit, purpose.isWork { downstream.window.add(now, limit) }
@@ -181,6 +182,7 @@ extension Aggregator {
     ) {
         guard let host = hosts[request.connection] else { return }
         let history = history ?? host.histories[request.id]
+        if purpose == .read, ending == nil, readElsewhere(request, history, host: host) { return }
         var (kind, text) = (kind, text)
         // It may have been carried out all the same, before it was to be sent again.
         if let history, let sent = history.lastSent, kind == .unavailable || kind == .authorizationNeeded {
@@ -272,6 +274,11 @@ extension Aggregator {
         if message.kind == .error {
             let error = bridge.error(message, from: era, to: request.era, isRead: forwarded.purpose == .read)
             return host.answer(request, with: Splice(withoutForeignError(error, for: host, request, label: downstream.key)))
+        }
+        if era == .stateless, request.era == .stateless, let state = message.string(message.places[.requestState]),
+            message.string(message.places[.resultType]) == "input_required"
+        {
+            downstream.askedForInput(state, host: host.id, now: now)
         }
         let message = downlevelled(message, from: era, forwarded, for: host)
         let isCacheable = forwarded.purpose == .read

@@ -15,8 +15,11 @@ extension Aggregator {
         if let owner = presentCatalog.owner(ofResource: uri) { found.append(owner) }
         if let owner = ownership.owner(of: uri) { found.append(owner) }
         found.append(contentsOf: presentCatalog.owners(byTemplate: uri))
-        for id in current.values where downstreams[id]?.machine.introduction?.capabilities.resources == true { found.append(id) }
-        return found.filter { downstreams[$0]?.life.isReady == true }
+        let others = current.values.filter { downstreams[$0]?.introduction?.capabilities.resources == true }
+        // Nobody is started for something that another one has.
+        found.append(contentsOf: others.filter { downstreams[$0]?.life.isReady == true })
+        found.append(contentsOf: others)
+        return found.filter { downstreams[$0]?.isAvailable == true }
     }
 
     /// The one that certainly, or most likely, has the resource; known without asking.
@@ -33,7 +36,7 @@ extension Aggregator {
     func read(_ message: Message, _ request: HostRequest, host: HostConnection) {
         guard let message = resume(message, request, host: host) else { return }
         let uri = message.string(message.places[.uri]) ?? ""
-        if let owner = owner(of: uri), !owner.life.isReady {
+        if let owner = owner(of: uri), !owner.isAvailable {
             return deliver(message, request, .read, to: owner, as: nil, host: host)
         }
         let hasOwner = owner(of: uri) != nil
@@ -60,7 +63,7 @@ extension Aggregator {
         let refusal = read.refusal ?? answer
         read.refusal = refusal
         while !read.candidates.isEmpty {
-            guard let next = downstreams[read.candidates.removeFirst()], next.life.isReady else { continue }
+            guard let next = downstreams[read.candidates.removeFirst()], next.isAvailable else { continue }
             host.reads[forwarded.request.id] = read
             // To this server it is as new as any other.
             host.waiting[forwarded.request.id] = nil
@@ -72,6 +75,30 @@ extension Aggregator {
         if isOnly { return refusal }
         let uri = read.message.string(read.message.places[.uri]) ?? ""
         return (try? Message(scanning: notFound(forwarded.request, uri: uri))) ?? refusal
+    }
+
+    /// A server that was only guessed to have a resource cannot be asked: the next one is.
+    /// - Returns: `false` if the failure is the answer.
+    func readElsewhere(_ request: HostRequest, _ history: CallHistory?, host: HostConnection) -> Bool {
+        guard history?.lastSent == nil, isGuess(request), var read = host.reads.removeValue(forKey: request.id) else { return false }
+        host.waiting[request.id] = nil
+        host.histories[request.id] = history.map { CallHistory(began: $0.began) }
+        while !read.candidates.isEmpty {
+            guard let next = downstreams[read.candidates.removeFirst()], next.isAvailable else { continue }
+            host.reads[request.id] = read
+            deliver(read.message, request, .read, to: next, as: nil, host: host)
+            return true
+        }
+        // Those who could be asked do not have it.
+        guard read.refusal != nil else { return false }
+        host.answer(request, line: notFound(request, uri: read.message.string(read.message.places[.uri]) ?? ""))
+        return true
+    }
+
+    /// It is a read for which another server can be asked, or was, because nobody says that this one has the resource.
+    func isGuess(_ request: HostRequest) -> Bool {
+        guard let read = hosts[request.connection]?.reads[request.id], !read.hasOwner else { return false }
+        return read.refusal != nil || !read.candidates.isEmpty
     }
 
     private func notFound(_ request: HostRequest, uri: String) -> ByteBuffer {
@@ -122,7 +149,7 @@ extension Aggregator {
             if waitForServers(message, request, host: host) { return }
             return host.answer(request, line: notFound(request, uri: uri))
         }
-        guard owner.machine.introduction?.capabilities.subscriptions != false else {
+        guard owner.introduction?.capabilities.subscriptions != false else {
             let text = "Server '\(owner.key)' has no subscriptions"
             return host.answer(request, line: Composition.error(id: request.id, .methodNotFound, text))
         }
@@ -179,7 +206,9 @@ extension Aggregator {
         subscriptions[uri]?.listeners.remove(listener)
         guard subscription.listeners.count == 1 else { return }
         subscriptions[uri] = nil
-        if let owner = current[subscription.server].flatMap({ downstreams[$0] }) { follow(uri, at: owner, .unsubscribe) }
+        guard let owner = current[subscription.server].flatMap({ downstreams[$0] }) else { return }
+        owner.lastCall = now
+        follow(uri, at: owner, .unsubscribe)
     }
 
     /// The host is gone, or began anew: what only it wanted to hear of is no longer subscribed to.
@@ -189,6 +218,7 @@ extension Aggregator {
 
     /// The server began anew and knows nothing of what hosts want to hear.
     func restoreSubscriptions(of downstream: Downstream) {
+        askForPending(at: downstream)
         if downstream.machine.era == .stateless { return listen(to: downstream) }
         guard downstream.machine.introduction?.capabilities.subscriptions == true else { return }
         for (uri, subscription) in subscriptions where subscription.server == downstream.key { follow(uri, at: downstream, .subscribe) }
@@ -264,12 +294,13 @@ extension Aggregator {
             owner = (try? presentCatalog.route(.templates, uri)).flatMap { downstreams[$0.downstream] } ?? self.owner(of: uri)
             if owner == nil, waitForServers(message, request, host: host) { return }
         }
-        guard let owner, owner.machine.introduction?.capabilities.completions == true else {
+        guard let owner, owner.introduction?.capabilities.completions == true else {
             // Nobody has a suggestion: that is an answer, not an error.
             let nothing = JSONWriter.object { $0.object("completion") { $0.array("values") { _ in } } }
             return answer(request, nothing, host: host)
         }
-        let hasContext = owner.machine.introduction.map { $0.revision >= .v2025_06_18 } ?? true
+        // One that is not ready is asked anew when it is.
+        let hasContext = owner.life.isReady ? owner.introduction.map { $0.revision >= .v2025_06_18 } ?? true : true
         deliver(hasContext ? message : withoutContext(message), request, .complete, to: owner, as: name, host: host)
     }
 }

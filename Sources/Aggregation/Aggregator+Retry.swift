@@ -37,7 +37,7 @@ extension Aggregator {
             // Whoever took its place has what it has.
             guard let successor = current[downstream.key], successor != downstream.id else { return false }
             dispatch(call)
-        case .idle, .starting, .ready, .failed: return false
+        case .idle, .resting, .starting, .ready, .failed: return false
         }
         if delivery == .unknown { downstream.figures.repeated += 1 }
         debug("server '\(downstream.key)': a request that was in flight is sent again")

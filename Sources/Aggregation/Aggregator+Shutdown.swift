@@ -18,6 +18,8 @@ extension Aggregator {
             guard pace != ending.pace, pace == .hurried else { return }
         }
         endListWait()
+        // While it is known who is ready.
+        keepOffers()
         for host in hosts.values {
             endListens(of: host)
             endParkings(of: host, waitingToo: false, reason: "mcpagg is ending")
@@ -70,7 +72,7 @@ extension Aggregator {
         guard ending != nil else { return }
         for timer in timers.keys { cancel(timer) }
         endFaults()
-        resumeSettledWaiters()
-        childGuard.end().whenComplete { [endedPromise] _ in endedPromise.succeed() }
+        resumeSettledWaiters(all: true)
+        childGuard.end().and(keptAll()).whenComplete { [endedPromise] _ in endedPromise.succeed() }
     }
 }

@@ -4,6 +4,7 @@ import Lifecycle
 import MCPProtocol
 import NIOCore
 import OrderedCollections
+import Resilience
 import Transports
 
 /// A task that a host follows itself.
@@ -13,6 +14,9 @@ struct RelayedTask {
     var idJSON: String
     /// Our id of the call that it came from, which is its progress token, and the host's token for that.
     var progress: (id: Int, token: String)?
+    var began: Instant
+    /// Its server has nothing more to say of it.
+    var isOver = false
 }
 
 // Tasks: calls that go on at their server behind the request that began them.
@@ -122,7 +126,7 @@ extension Aggregator {
             id = isTask && message.places[.taskID].isPresent ? message.view(message.places[.taskID]) : nil
         }
         guard let id, id.kind == .string else { return message }
-        var task = RelayedTask(downstream: downstream.id, idJSON: id.jsonText)
+        var task = RelayedTask(downstream: downstream.id, idJSON: id.jsonText, began: now)
         if let number = message.integerID, let token = forwarded.progressToken { task.progress = (number, token) }
         let name = JSONString.encoded(host.name(task))
         var splice = Splice(message)
@@ -153,12 +157,19 @@ extension Aggregator {
         if method == .tasksResult {
             let id = message.view(message.places[.meta])[MetaKey.relatedTask]?["taskId"]?.jsonText
             let name = id.flatMap { id in ourName(of: id, at: downstream, host: host) }
-            if let name { host.tasks[name]?.progress = nil }
+            if let name {
+                host.tasks[name]?.progress = nil
+                host.tasks[name]?.isOver = true
+            }
             return bridge.relatedTask(in: message, name.map(JSONString.encoded))
         }
         guard message.places[.taskID].isPresent,
             let name = ourName(of: message.text(message.places[.taskID]), at: downstream, host: host)
         else { return message }
+        // In the stateless era the last look brings the result; before, that is fetched by itself, if there is one.
+        let status = message.view(message.places[.result])["status"]?.string ?? ""
+        let isEnded = status == "cancelled" || downstream.machine.era == .stateless && ["completed", "failed"].contains(status)
+        if isEnded { host.tasks[name]?.isOver = true }
         var splice = Splice(message)
         splice.replace(.taskID, with: .json(JSONString.encoded(name)))
         return (try? Message(scanning: splice.bytes)) ?? message

@@ -15,7 +15,7 @@ package import Transports
 /// thread hop, so messages keep their order and a forwarded call costs no scheduling. The files beside this one follow the way of a
 /// call: `+Hosts`, `+Requests`, `+Downstreams`, `+Children`, `+Remotes`; where it forks, `+Questions`, `+Parking`, `+Input`,
 /// `+Gates`, `+Retry`, `+Resources`, `+Listens` and `+Tasks`;
-/// beside it are `+Access`, `+Health`, `+Catalog`, `+Reload`, `+Faults` and `+Shutdown`.
+/// beside it are `+Access`, `+Health`, `+Catalog`, `+Offers`, `+Rest`, `+Reload`, `+Faults` and `+Shutdown`.
 package actor Aggregator {
     /// What differs between a server for hosts and a single command in a shell.
     package struct Options: Sendable {
@@ -27,6 +27,8 @@ package actor Aggregator {
         package var followsConfiguredLogLevel = false
         /// What is said to servers of hosts' abilities, whatever hosts say; `nil` to wait for the first.
         package var clientCapabilities: ClientCapabilities?
+        /// What is made of what servers offered in earlier runs.
+        package var cacheUse = CacheUse.trust
 
         /// Faults to be made on purpose between us and the servers; `nil` for none. No config file can ask for them.
         package var faults: FaultPolicy?
@@ -42,6 +44,7 @@ package actor Aggregator {
             options.clientCapabilities = capabilities
             options.limitsListWait = false
             options.restartsServers = false
+            options.cacheUse = .refresh
             return options
         }
     }
@@ -55,6 +58,8 @@ package actor Aggregator {
         package var marks: [String: String]
         /// Where logins are kept, an absolute path; `nil` for nowhere.
         package var tokenFile: String?
+        /// Where what servers offer is kept; `nil` for nowhere.
+        package var cache: (any CacheFiles)?
         /// Seconds since 1970.
         package var wallClock: @Sendable () -> Int64
         /// Gives memory that is free back to the system.
@@ -62,12 +67,14 @@ package actor Aggregator {
 
         package init(
             environment: [String: String], workingDirectory: String, marks: [String: String] = [:], tokenFile: String? = nil,
-            wallClock: @escaping @Sendable () -> Int64 = { 0 }, releaseMemory: @escaping @Sendable () -> Void = {}
+            cache: (any CacheFiles)? = nil, wallClock: @escaping @Sendable () -> Int64 = { 0 },
+            releaseMemory: @escaping @Sendable () -> Void = {}
         ) {
             self.environment = environment
             self.workingDirectory = workingDirectory
             self.marks = marks
             self.tokenFile = tokenFile
+            self.cache = cache
             self.wallClock = wallClock
             self.releaseMemory = releaseMemory
         }
@@ -118,8 +125,8 @@ package actor Aggregator {
     var early: [EarlyRequest] = []
     /// From now on no list waits.
     var isListWaitOver = false
-    /// Whoever wants to know when every server is ready or has failed.
-    var settledWaiters: [CheckedContinuation<Void, Never>] = []
+    /// Whoever wants to know when every server, or this one, is ready or has failed.
+    var settledWaiters: [(key: String?, continuation: CheckedContinuation<Void, Never>)] = []
 
     let pending = PendingWrites()
     var quiet = QuietWatch()
@@ -153,6 +160,15 @@ package actor Aggregator {
     var knownRemotes: [String: KnownRemote] = [:]
     var timers: [Timer: (number: Int, task: Scheduled<Void>)] = [:]
     private var timerCount = 0
+    /// What servers offered in earlier runs, once it was looked for.
+    var cache: CatalogCache?
+    var hasCacheFailed = false
+    /// The person was told that something could not be kept; once is enough.
+    var wasSaidNotKept = false
+    /// What they offer now is not kept yet.
+    var unkept: Set<DownstreamID> = []
+    /// What is being kept, beside the event loop.
+    var keeping: Task<Void, Never>?
     /// Looks after the config file.
     var watcher: FileWatcher?
     /// Looks after the file of logins, once a server wants one.
@@ -217,6 +233,10 @@ package actor Aggregator {
         case announce
         /// There was traffic, and may be none any more.
         case quiet
+        /// What servers offer now is kept.
+        case keep
+        /// Servers that the first answers did not need are launched.
+        case launch
         case hostGrace(HostConnectionID)
         /// Nothing keeps us longer than this.
         case end
@@ -275,7 +295,7 @@ package actor Aggregator {
         case .startup(let id): if let downstream = downstreams[id] { startupTimedOut(downstream) }
         case .health(let id): if let downstream = downstreams[id] { healthDue(downstream) }
         case .headers(let id): if let downstream = downstreams[id] { headersDue(downstream) }
-        case .restart(let id): if let downstream = downstreams[id] { launch(downstream) }
+        case .restart(let id): if let downstream = downstreams[id] { restart(downstream) }
         case .teardown(let id): if let downstream = downstreams[id] { continueTeardown(of: downstream) }
         case .childEnd(let id): if let downstream = downstreams[id] { childEndIsDue(downstream) }
         case .probe(let id): if let downstream = downstreams[id] { probeTimedOut(downstream) }
@@ -295,6 +315,8 @@ package actor Aggregator {
             learn(probedCapabilities ?? ClientCapabilities(), era: era, isAssumed: probedCapabilities == nil)
         case .announce: announce()
         case .quiet: quietIsDue()
+        case .keep: keepOffers()
+        case .launch: launchAll()
         case .hostGrace(let id): if let host = hosts[id] { leave(host) }
         case .end: end()
         }

@@ -1,4 +1,5 @@
 import ConfigFile
+import Crypto
 import DequeModule
 import FeatureCatalog
 import JSONRPC
@@ -33,6 +34,20 @@ final class Downstream {
     var launches = 0
     /// What it offers, from the last lists that could be read. Kept while it restarts.
     var features: [FeatureKind: [FeatureDefinition]] = [:]
+    /// What it said of itself the last time it was ready, in this run or an earlier one.
+    var lastKnown: DownstreamProtocol.Introduction?
+    /// What is known of it.
+    var introduction: DownstreamProtocol.Introduction? { machine.introduction ?? lastKnown }
+    /// All that is known of it is from an earlier run.
+    var isRestored = false
+    /// The cache has what it offers now, under this key, as it was learned then: seconds since 1970.
+    var isKept = false
+    var cacheKey: CatalogCache.Key?
+    var learnedAt: Int64?
+    /// What it was told of hosts when it was last launched.
+    var spokenFor: (ClientCapabilities, Revision.Era)?
+    /// It rests, but what ran before is still being ended: it is to be launched then.
+    var isWanted = false
     /// Why lists could not be read the last time.
     var listFailures: [FeatureKind: String] = [:]
     /// Requests that came while it was starting, or had no place for them.
@@ -52,6 +67,9 @@ final class Downstream {
     var earlyQuestions: [Message] = []
     /// Ids of the elicitations at a URL that it told hosts of, and has not called complete. The oldest are forgotten first.
     var elicitations: OrderedSet<String> = []
+    /// What it wants to get back with the answers to what it asked a stateless host for: digests, and who was asked when. What it knows
+    /// of that may be in its memory alone. The oldest are forgotten first.
+    var inputStates: OrderedDictionary<SHA256Digest, (host: HostConnectionID, asked: Instant)> = [:]
     /// When the earliest of its calls times out; no timer runs if `nil`.
     var nextExpiry: Instant?
     /// When it was last sent something by a host, and when it last said something.
@@ -215,6 +233,16 @@ final class Downstream {
         elicitations.append(id)
         if elicitations.count > Limits.elicitations { elicitations.removeFirst() }
     }
+
+    func askedForInput(_ state: String, host: HostConnectionID, now: Instant) {
+        inputStates[SHA256.hash(data: Array(state.utf8))] = (host, now)
+        if inputStates.count > Limits.inputStates { inputStates.removeFirst() }
+    }
+
+    func inputCame(_ state: String) { inputStates[SHA256.hash(data: Array(state.utf8))] = nil }
+
+    /// It answers, or will be started to answer.
+    var isAvailable: Bool { life.isReady || life.isResting }
 
     /// Nothing of it is left to wait for.
     var isIdle: Bool { queue.isEmpty && machine.requestsInFlight == 0 }

@@ -1,6 +1,7 @@
 import JSONRPC
 import Lifecycle
 import MCPProtocol
+package import Transports
 
 /// Everything that can grow or wait here, with its bound. What the person can set is in the config file instead.
 package enum Limits {
@@ -31,6 +32,8 @@ package enum Limits {
     package static let questionWait = Duration.milliseconds(5)
     /// Calls of one stateless host that wait at their servers for what it was asked for.
     package static let parkedCalls = 256
+    /// States of one stateless server that hosts are to bring back to it.
+    package static let inputStates = 1_000
     /// Tasks that one host follows itself.
     package static let tasks = 1_000
     /// For the result of a task a host waits as long as it likes, but not longer than this.
@@ -48,6 +51,10 @@ package enum Limits {
     package static let elicitations = 1_000
     /// A session over HTTP that had no call for so long is ended, unless the config file says otherwise.
     package static let sessionIdleTime = Duration.seconds(30 * 60)
+    /// A server with `start: lazy` that nobody needed for so long is stopped, unless the config file says otherwise.
+    package static let lazyIdleTime = Duration.seconds(10 * 60)
+    /// What was learned of a server more seconds ago is true enough to be shown, but not for the server to stay unstarted.
+    package static let restAge: Int64 = 7 * 24 * 3600
     /// No server is looked after more often than this.
     package static let shortestSilence = Duration.milliseconds(100)
     /// A server that wants to be left alone is, but not for longer than this: then one call asks again.
@@ -65,6 +72,10 @@ package enum Limits {
     package static let rememberedDepth = 16
     /// Servers are launched at once, but what hosts can do for them is said in the handshake: for that the first host has this long.
     package static let hostWait = Duration.seconds(3)
+    /// If something is known of servers from earlier runs, the first host's first message has this long to come before they are launched,
+    /// and its first lists have this long to be asked for.
+    package static let firstMessageWait = Duration.milliseconds(100)
+    package static let firstListWait = Duration.milliseconds(50)
     /// Requests of one host that are not answered yet.
     package static let hostRequests = RequestTable<Int>.capacity
     /// After a server closed its output we wait this long for it to say, by exiting, why.
@@ -73,6 +84,18 @@ package enum Limits {
     package static let lastAnswerWait = Duration.seconds(2)
     /// After a server exited, what still holds its output open has this long to finish a message.
     package static let outputWait = Duration.milliseconds(500)
+    /// Bytes of what is kept of one server.
+    package static let cachedOffer = 32 * 1024 * 1024
+    /// What is kept of all servers, of all configs: files, bytes, and seconds for which nobody has needed one.
+    package static let cacheBounds = CacheBounds(count: 1_000, bytes: 256 * 1024 * 1024, age: 30 * 24 * 3600, temporaryAge: 3600)
+    /// What is still true is written again after so many seconds, so that it does not grow old.
+    package static let cacheRefresh: Int64 = 24 * 3600
+    /// Seconds that a clock may have been wrong.
+    package static let clockError: Int64 = 3600
+    /// Changes of what servers offer within this time are kept as one.
+    package static let keepWait = Duration.milliseconds(250)
+    /// At the end what is to be kept has this long to be written.
+    package static let lastKeeping = Duration.seconds(1)
     /// Changes of the merged list within this time are announced as one.
     package static let announceWait = Duration.milliseconds(20)
     /// After a host closed our input, what it asked for before has this long to be answered.

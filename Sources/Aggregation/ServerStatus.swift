@@ -10,12 +10,16 @@ import Transports
 package struct ServerStatus: Sendable {
     package enum State: String, Sendable {
         case starting, ready, down, disabled
+        /// It is started when somebody needs it.
+        case resting
         /// The person has to log in.
         case authorizationNeeded = "authorization needed"
     }
 
     package var key: String
     package var state: State
+    /// It is started only when it is needed.
+    package var isLazy = false
     /// MCP revision spoken with it, once that is agreed.
     package var revision: String?
     /// What it calls itself: name and version.
@@ -87,11 +91,12 @@ extension Aggregator {
             let state: ServerStatus.State =
                 switch downstream.life.state {
                 case .idle, .starting: .starting
+                case .resting: downstream.failure == nil ? .resting : .down
                 case .ready: .ready
                 case .backingOff, .failed, .stopped: downstream.failure?.kind == .authorization ? .authorizationNeeded : .down
                 }
             return ServerStatus(
-                key: server.key, state: state,
+                key: server.key, state: state, isLazy: server.start == .lazy,
                 revision: downstream.machine.introduction?.revision.rawValue,
                 introduction: downstream.machine.introduction.map { redact("\($0.name) \($0.version)") },
                 processID: downstream.child?.process.processID,

@@ -102,6 +102,23 @@ package struct HTTPEndpoint: Equatable, Sendable {
     }
 }
 
+extension Command {
+    private static let secretNames = ["CREDENTIAL", "KEY", "PASSPHRASE", "PASSWD", "PASSWORD", "SECRET", "TOKEN"]
+
+    /// What is to be hidden of what it inherits: variables that the config names, and those whose own names say so.
+    /// - Parameter environment: ours.
+    package func inheritedSecrets(of environment: [String: String]) -> [String] {
+        let inherited: [String: String]
+        switch inheritedEnvironment {
+        case .none: return []
+        case .only(let names): inherited = environment.filter { names.contains($0.key) }
+        case .all:
+            inherited = environment.filter { variable in Self.secretNames.contains { variable.key.uppercased().contains($0) } }
+        }
+        return inherited.filter { !Secrets.publicVariables.contains($0.key) && Secrets.isWorthHiding($0.value) }.map(\.value)
+    }
+}
+
 extension HTTPEndpoint {
     /// What is to be hidden of the value of a header that was fetched for a server.
     package static func secrets(in value: String) -> [String] { Secrets.parts(of: value) }

@@ -119,17 +119,32 @@ package struct Catalog: Sendable {
 
     // MARK: Merging
 
-    private typealias Offer = (source: CatalogSource, definition: FeatureDefinition)
+    private typealias Offer = (source: Offerer, definition: FeatureDefinition)
+
+    /// Shared by all that it offers: of a source there would be a copy for each.
+    private final class Offerer {
+        let downstream: DownstreamID
+        let key: String
+        let rules: ExposureRules
+
+        init(_ source: CatalogSource, kind: FeatureKind) {
+            (downstream, key) = (source.downstream, source.key)
+            var rules = source.rules
+            if kind != .tools { rules.rename = [:] }  // the file renames tools
+            self.rules = rules
+        }
+    }
 
     private static func offers(of kind: FeatureKind, from sources: [CatalogSource]) -> [Offer] {
         var offers: [Offer] = []
         for source in sources {
+            guard let definitions = source.features[kind], !definitions.isEmpty else { continue }
+            let offerer = Offerer(source, kind: kind)
             var seen: Set<OwnName> = []  // a server that lists one thing twice has one thing
-            for definition in source.features[kind] ?? [] where seen.insert(definition.name).inserted {
-                if kind == .tools, !source.rules.offers(definition.name) { continue }
-                var source = source
-                if kind != .tools { source.rules.rename = [:] }  // the file renames tools
-                offers.append((source, definition))
+            seen.reserveCapacity(definitions.count)
+            for definition in definitions where seen.insert(definition.name).inserted {
+                if kind == .tools, !offerer.rules.offers(definition.name) { continue }
+                offers.append((offerer, definition))
             }
         }
         return offers

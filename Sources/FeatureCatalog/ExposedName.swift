@@ -41,27 +41,33 @@ struct NameCandidate {
     let plain: String
     /// Nothing of the server's own name was changed, so this name has the first claim on `plain`.
     let isVerbatim: Bool
-    private let identity: String
+    private let server: String
+    private let own: OwnName
 
     /// - Parameter server: the server's key in the config file. With its own name it is what the hash is made of, so that
     ///   another server never changes it.
     init(server: String, own: OwnName, rules: ExposureRules, style: NameStyle) {
-        let wanted = rules.rename[own.text] ?? own.text
-        var allowed = String(String.UnicodeScalarView(wanted.unicodeScalars.map { $0.isAllowedInName ? $0 : "_" }))
+        let wanted = rules.rename.isEmpty ? own.text : rules.rename[own.text] ?? own.text
+        // Nearly all are: a list of thousands is made of them.
+        let isAllowed = wanted.utf8.allSatisfy { Unicode.Scalar($0).isAllowedInName }
+        var allowed = isAllowed ? wanted : String(String.UnicodeScalarView(wanted.unicodeScalars.map { $0.isAllowedInName ? $0 : "_" }))
         if !rules.prefix.isEmpty {
             allowed = rules.prefix + style.separator + allowed
         } else if allowed.unicodeScalars.first?.isLetter != true {
             allowed = "t_" + allowed
         }
         plain = allowed
-        isVerbatim = allowed.utf8.count <= style.budget && allowed.hasSuffix(wanted)
-        identity = server + "\u{0}" + own.text
+        isVerbatim = allowed.utf8.count <= style.budget && (isAllowed || allowed.hasSuffix(wanted))
+        self.server = server
+        self.own = own
     }
 
     /// The plain name cut to make room for a hash of the raw identity.
     /// - Parameter digits: hexadecimal digits of the hash; more of them if two hashes collide.
     func hashed(budget: Int, digits: Int) -> String {
-        let hash = SHA256.hash(data: Array(identity.utf8)).flatMap { [Self.hexDigits[Int($0 >> 4)], Self.hexDigits[Int($0 & 15)]] }
+        let hash = SHA256.hash(data: Array((server + "\u{0}" + own.text).utf8)).flatMap {
+            [Self.hexDigits[Int($0 >> 4)], Self.hexDigits[Int($0 & 15)]]
+        }
         let suffix = "_" + String(decoding: hash.prefix(digits), as: UTF8.self)
         return String(plain.prefix(max(1, budget - suffix.utf8.count))) + suffix
     }

@@ -44,6 +44,15 @@ package struct FeatureDefinition: Sendable {
         let namePlace: Place
     }
 
+    init(_ form: Form, name: OwnName, nameJSON: String, handshakeForm: Form?, isRepeatable: Bool, needsTask: Bool) {
+        (json, namePlace) = (form.json, form.namePlace)
+        self.name = name
+        self.nameJSON = nameJSON
+        self.handshakeForm = handshakeForm
+        self.isRepeatable = isRepeatable
+        self.needsTask = needsTask
+    }
+
     func form(for era: Revision.Era) -> Form {
         if era == .handshake, let handshakeForm { return handshakeForm }
         return Form(json: json, namePlace: namePlace)

@@ -1,6 +1,7 @@
 /// Patterns over names: `*` is any run of characters, `?` is one, everything else is itself.
 package enum Glob {
     package static func matches(_ pattern: String, _ text: String) -> Bool {
+        if pattern == "*" { return true }
         let pattern = Array(pattern.unicodeScalars)
         let text = Array(text.unicodeScalars)
         var (p, t) = (0, 0)

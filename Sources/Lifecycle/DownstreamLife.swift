@@ -7,13 +7,15 @@ package struct DownstreamLife: Sendable {
     package static let stableAfter = Duration.seconds(10)
 
     package enum State: Hashable, Sendable {
-        /// Not launched yet; can go to starting, stopped.
+        /// Not launched yet; can go to starting, resting, stopped.
         case idle
+        /// Nothing runs, because nobody needs it, and what it offers is known; can go to starting, stopped.
+        case resting
         /// Launched, not ready; can go to ready, backingOff, failed, stopped.
         case starting(attempt: Int)
-        /// Calls may be sent; can go to starting, backingOff, stopped.
+        /// Calls may be sent; can go to starting, resting, backingOff, stopped.
         case ready(attempt: Int, since: Instant)
-        /// Nothing runs, or what ran is being ended; launched again at `until`. Can go to starting, stopped.
+        /// Nothing runs, or what ran is being ended; launched again at `until`. Can go to starting, resting, stopped.
         case backingOff(attempt: Int, until: Instant)
         /// No attempt can succeed before the person changes something; can go to idle, stopped.
         case failed
@@ -31,7 +33,7 @@ package struct DownstreamLife: Sendable {
         switch state {
         case .idle: false
         case .starting(let attempt): attempt > 1
-        case .ready, .backingOff, .failed, .stopped: true
+        case .resting, .ready, .backingOff, .failed, .stopped: true
         }
     }
 
@@ -42,7 +44,7 @@ package struct DownstreamLife: Sendable {
     /// - Returns: whether to launch now.
     package mutating func launch() -> Bool {
         switch state {
-        case .idle: state = .starting(attempt: 1)
+        case .idle, .resting: state = .starting(attempt: 1)
         case .backingOff(let attempt, _): state = .starting(attempt: attempt + 1)
         case .starting, .ready, .failed, .stopped: return false
         }
@@ -61,9 +63,19 @@ package struct DownstreamLife: Sendable {
         if case .ready(let attempt, _) = state { state = .starting(attempt: attempt + 1) }
     }
 
+    package var isResting: Bool { state == .resting }
+
     package mutating func becameReady(now: Instant) {
         guard case .starting(let attempt) = state else { return }
         state = .ready(attempt: attempt, since: now)
+    }
+
+    /// Nobody needs it: what may run of it is ended, and ``launch()`` is called when somebody does.
+    package mutating func rest() {
+        switch state {
+        case .idle, .ready, .backingOff: state = .resting
+        case .starting, .resting, .failed, .stopped: break
+        }
     }
 
     /// The connection is over, or never came about.
@@ -76,7 +88,7 @@ package struct DownstreamLife: Sendable {
         switch state {
         case .starting(let attempt): failures = attempt
         case .ready(let attempt, let since): failures = since.duration(to: now) >= Self.stableAfter ? 1 : attempt
-        case .idle, .backingOff, .failed, .stopped: return nil
+        case .idle, .resting, .backingOff, .failed, .stopped: return nil
         }
         let delay = max(backoff.delay(after: failures, using: &random), least)
         state = .backingOff(attempt: failures, until: now.advanced(by: delay))
@@ -107,7 +119,7 @@ package struct DownstreamLife: Sendable {
         case .backingOff(_, let until): state = .backingOff(attempt: 0, until: until)
         case .starting: state = .starting(attempt: 1)
         case .ready(_, let since): state = .ready(attempt: 1, since: since)
-        case .idle, .failed, .stopped: break
+        case .idle, .resting, .failed, .stopped: break
         }
     }
 
@@ -117,7 +129,7 @@ package struct DownstreamLife: Sendable {
         case .backingOff(let attempt, _): attempt
         case .starting(let attempt): attempt - 1
         case .ready(let attempt, _): attempt - 1
-        case .idle, .failed, .stopped: 0
+        case .idle, .resting, .failed, .stopped: 0
         }
     }
 

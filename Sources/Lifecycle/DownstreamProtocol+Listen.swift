@@ -39,6 +39,13 @@ extension DownstreamProtocol {
         return messages
     }
 
+    /// Nothing is waited for but changes.
+    package var isQuiet: Bool {
+        requests.entries.allSatisfy { waiting in
+            if case .listen = waiting.entry { true } else { false }
+        }
+    }
+
     /// Whether the subscription asked for last names this resource.
     package func wantsToHear(of uri: String) -> Bool { listening?.filter.uris.contains(uri) == true }
 

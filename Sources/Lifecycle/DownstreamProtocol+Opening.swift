@@ -132,3 +132,12 @@ extension DownstreamProtocol {
         return initialize().map { .send([$0]) } ?? .unusable(why)
     }
 }
+
+extension DownstreamProtocol.Introduction {
+    /// What a server said in an earlier run.
+    package init(
+        kept revision: Revision, capabilities: ServerCapabilities, name: String, version: String, instructions: String?
+    ) {
+        self.init(revision: revision, capabilities: capabilities, name: name, version: version, instructions: instructions)
+    }
+}

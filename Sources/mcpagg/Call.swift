@@ -42,7 +42,9 @@ struct Call: AsyncParsableCommand {
             // Before the call, not after it: then its media would be lost.
             guard json || MediaFiles.isDirectory(output) else { throw Failure.noDirectory(output) }
             let search = FeatureSearch(kind: .tools, name: name, config: setting.config)
-            let outcome = try await setting.run(search.likelyPart) { running in try await call(running, search, base: base) }
+            let outcome = try await setting.run(search.likelyPart, cacheUse: .startOnNeed) { running in
+                try await call(running, search, base: base)
+            }
             try show(outcome)
         } catch let failure as Failure {
             throw failure.json(json)

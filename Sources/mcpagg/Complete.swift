@@ -40,7 +40,8 @@ struct Complete: AsyncParsableCommand {
             let kind = name.contains(":") ? FeatureKind.templates : .prompts
             let search = FeatureSearch(kind: kind, name: name, config: setting.config)
             let part = kind == .prompts ? search.likelyPart : setting.config
-            let answer = try await setting.run(part) { running in try await complete(running, search, words: words) }
+            let answer = try await setting.run(part, cacheUse: .startOnNeed) { running in try await complete(running, search, words: words)
+            }
             try show(answer)
         } catch let failure as Failure {
             throw failure.json(json)
@@ -49,7 +50,9 @@ struct Complete: AsyncParsableCommand {
 
     private func complete(_ running: Running, _ search: FeatureSearch, words: [(name: String, value: String)]) async throws -> Message {
         let host = await LocalHost(running.aggregator)
-        if search.kind == .templates { try await running.settle() }
+        await running.aggregator.known()
+        try Task.checkCancellation()
+        if search.kind == .templates, await search.entry(in: running) == nil { try await running.settle() }
         let entry = try await search.find(in: running)
         let names = search.kind == .prompts ? PromptArguments(entry.definition).names : Self.variables(of: name)
         let thing = search.kind == .prompts ? "prompt has no argument" : "template has no variable"

@@ -22,6 +22,18 @@ struct FeatureSearch: Sendable {
     /// - Parameter running: started with ``likelyPart``.
     /// - Throws: ``Failure`` that says why there is none.
     func find(in running: Running) async throws -> MergedList.Entry {
+        await running.aggregator.known()
+        try Task.checkCancellation()
+        if let known = await entry(in: running) {
+            // It was there before. Its server, and no other, says whether it still is.
+            await running.aggregator.settled(known.server)
+            try Task.checkCancellation()
+            if let server = await running.aggregator.status().first(where: { $0.isOut && $0.key == known.server }) {
+                throw Failure.down(server)
+            }
+            if let entry = await entry(in: running) { return entry }
+        }
+        await running.aggregator.startResting()
         await running.aggregator.settled()
         try Task.checkCancellation()
         if let entry = await entry(in: running) { return entry }
@@ -36,6 +48,7 @@ struct FeatureSearch: Sendable {
         }
         // Perhaps a shortened name, or another server's: now all are started.
         await running.aggregator.apply(config)
+        await running.aggregator.startResting()
         await running.aggregator.settled()
         try Task.checkCancellation()
         if let entry = await entry(in: running) { return entry }
@@ -53,7 +66,8 @@ struct FeatureSearch: Sendable {
         return name.lowercased().hasPrefix((prefix + config.settings.separator).lowercased())
     }
 
-    private func entry(in running: Running) async -> MergedList.Entry? {
+    /// As far as it is known now.
+    func entry(in running: Running) async -> MergedList.Entry? {
         await running.aggregator.mergedCatalog()[kind].entries.first { $0.name.text == name }
     }
 }

@@ -39,7 +39,9 @@ struct GetPrompt: AsyncParsableCommand {
             let base = try args.map { try ArgumentTyping.base($0) }
             guard json || MediaFiles.isDirectory(output) else { throw Failure.noDirectory(output) }
             let search = FeatureSearch(kind: .prompts, name: name, config: setting.config)
-            let answer = try await setting.run(search.likelyPart) { running in try await get(running, search, base: base) }
+            let answer = try await setting.run(search.likelyPart, cacheUse: .startOnNeed) { running in
+                try await get(running, search, base: base)
+            }
             try show(answer)
         } catch let failure as Failure {
             throw failure.json(json)

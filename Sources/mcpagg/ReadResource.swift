@@ -37,7 +37,7 @@ struct ReadResource: AsyncParsableCommand {
         do {
             let setting = try Setting(global, server: server)
             guard json || output == "-" || MediaFiles.isDirectory(output) else { throw Failure.noDirectory(output) }
-            let answer = try await setting.run { running in try await read(running) }
+            let answer = try await setting.run(cacheUse: .startOnNeed) { running in try await read(running) }
             try show(answer)
         } catch let failure as Failure {
             throw failure.json(json)
@@ -47,10 +47,20 @@ struct ReadResource: AsyncParsableCommand {
     private func read(_ running: Running) async throws -> Message {
         let asking = asking.asking
         let host = await LocalHost(running.aggregator, asked: asking.answer)
+        func known() async -> MergedList.Entry? {
+            await running.aggregator.mergedCatalog()[.resources].entries.first { $0.name.text == uri }
+        }
+        await running.aggregator.known()
+        try Task.checkCancellation()
+        var owner = await known()
+        if let server = owner?.server {
+            await running.aggregator.settled(server)
+            owner = await known()
+        }
         // Whose it is depends on what all of them list.
-        try await running.settle()
+        if owner == nil { try await running.settle() }
         let catalog = await running.aggregator.mergedCatalog()
-        let owner = catalog[.resources].entries.first { $0.name.text == uri }
+        owner = catalog[.resources].entries.first { $0.name.text == uri }
         let params = JSONWriter.object { $0.member("uri", uri) }
         let answer = try await asking.request(.resourcesRead, params: params, to: host, server: owner?.server)
         if let owner { try await running.checkStillThere(owner.server, after: answer) }

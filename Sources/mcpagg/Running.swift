@@ -36,6 +36,8 @@ struct Running {
             surroundings: Aggregator.Surroundings(
                 environment: surroundings.environment, workingDirectory: surroundings.workingDirectory,
                 marks: location.ancestryMark, tokenFile: try? StateDirectory(surroundings).credentials,
+                // What faults were made in is not what the servers offer.
+                cache: options.faults == nil ? CachePlace.files(surroundings) : nil,
                 wallClock: { SystemTime.seconds }, releaseMemory: FreeMemory.release),
             guardProcess: start.guardProcess,
             logger: logger,
@@ -47,13 +49,16 @@ struct Running {
     /// It says itself what went wrong, once; so nothing less than a catastrophe is logged, unless the person asks.
     ///
     /// The first Ctrl-C cancels `body`, so that what it asked for is cancelled properly at the servers; a second one does not wait.
+    /// - Parameter cacheUse: what servers offer is asked of them, or known from earlier runs as far as they are not needed.
     /// - Throws: what `body` throws, and ``ExitStatus/interrupted``.
     static func oneShot<Result: Sendable>(
         _ global: GlobalOptions, location: ConfigLocation, config: AggregatorConfig, surroundings: ProcessSurroundings,
-        body: @escaping @Sendable (Running) async throws -> Result
+        cacheUse: Aggregator.CacheUse = .refresh, body: @escaping @Sendable (Running) async throws -> Result
     ) async throws -> Result {
+        var options = Aggregator.Options.oneShot
+        options.cacheUse = cacheUse
         let running = Running(
-            options: .oneShot, location: location, surroundings: surroundings, logLevel: global.logLevel?.level ?? .critical)
+            options: options, location: location, surroundings: surroundings, logLevel: global.logLevel?.level ?? .critical)
         let start = Start.ours
         let signals = try await interruptions(on: start.eventLoop)
         await running.aggregator.apply(config)

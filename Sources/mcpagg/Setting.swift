@@ -26,12 +26,14 @@ struct Setting: Sendable {
         self.config = config
     }
 
-    /// See ``Running/oneShot(_:location:config:surroundings:body:)``.
+    /// See ``Running/oneShot(_:location:config:surroundings:cacheUse:body:)``.
     /// - Parameter part: the servers to start with; all if `nil`.
     func run<Result: Sendable>(
-        _ part: AggregatorConfig? = nil, body: @escaping @Sendable (Running) async throws -> Result
+        _ part: AggregatorConfig? = nil, cacheUse: Aggregator.CacheUse = .refresh,
+        body: @escaping @Sendable (Running) async throws -> Result
     ) async throws -> Result {
-        try await Running.oneShot(global, location: location, config: part ?? config, surroundings: surroundings, body: body)
+        try await Running.oneShot(
+            global, location: location, config: part ?? config, surroundings: surroundings, cacheUse: cacheUse, body: body)
     }
 
     /// What hosts would see, once every server is ready or has failed.
@@ -44,9 +46,10 @@ struct Setting: Sendable {
 }
 
 extension Running {
-    /// Waits until every server is ready or has failed, and warns of those that have.
+    /// Starts what was not needed until now, waits until every server is ready or has failed, and warns of those that have.
     /// - Throws: ``Failure`` if all have. Some servers are better than none; none because nothing could be reached is a failure.
     func settle() async throws {
+        await aggregator.startResting()
         await aggregator.settled()
         try Task.checkCancellation()
         let enabled = await aggregator.status().filter { $0.state != .disabled }

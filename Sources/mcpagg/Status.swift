@@ -41,7 +41,8 @@ struct Status: AsyncParsableCommand {
         var table = Table(["SERVER", "STATE", "MCP", "TOOLS", "START", "IS"], style: style)
         for server in servers {
             table.add([
-                server.key, server.state.rawValue, server.revision ?? "-", server.state == .ready ? "\(server.tools)" : "-",
+                server.key, server.state.rawValue + (server.isLazy ? ", lazy" : ""), server.revision ?? "-",
+                server.state == .ready ? "\(server.tools)" : "-",
                 server.startTime.map(\.milliseconds) ?? "-", server.introduction ?? "-",
             ])
         }
@@ -70,6 +71,7 @@ struct Status: AsyncParsableCommand {
                     list.object { entry in
                         entry.member("name", server.key)
                         entry.member("state", server.state.rawValue)
+                        if server.isLazy { entry.member("start", "lazy") }
                         if let revision = server.revision { entry.member("protocolVersion", revision) }
                         if let introduction = server.introduction { entry.member("server", introduction) }
                         entry.member("tools", server.tools)

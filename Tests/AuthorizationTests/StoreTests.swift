@@ -247,3 +247,48 @@ struct StoreTests {
         }
     }
 }
+
+@Suite("Logins that are kept")
+struct KeptLoginsTests {
+    private static let key = Credentials.GrantKey(issuer: "https://as.example", resource: "https://h/mcp")
+
+    private static func credentials(refresh: String?, expiresAt: Int64?, resource: String = "https://h/mcp") -> Credentials {
+        var key = key
+        key.resource = resource
+        var credentials = Credentials()
+        credentials.servers["https://h/mcp"] = Credentials.Server(key: key)
+        credentials.grants[key] = Credentials.Grant(
+            id: "login-1", tokenEndpoint: "https://as.example/token", revocationEndpoint: nil,
+            client: Client(id: "c", secret: nil, authentication: .none), isClientConfigured: false, accessToken: "t", refreshToken: refresh,
+            expiresAt: expiresAt, scopes: [], asked: [])
+        return credentials
+    }
+
+    @Test(
+        "are known by their names while they can be used",
+        arguments: [
+            (credentials(refresh: nil, expiresAt: nil), "https://h/mcp", "login-1"),
+            (credentials(refresh: nil, expiresAt: 101), "https://h/mcp", "login-1"),
+            (credentials(refresh: nil, expiresAt: 100), "https://h/mcp", nil),
+            (credentials(refresh: "r", expiresAt: 1), "https://h/mcp", "login-1"),
+            (credentials(refresh: nil, expiresAt: nil), "https://h/other", nil),
+            (credentials(refresh: nil, expiresAt: nil), "http://h/mcp", nil),
+            (credentials(refresh: nil, expiresAt: nil, resource: "https://elsewhere/mcp"), "https://h/mcp", nil),
+        ] as [(Credentials, String, String?)])
+    func grants(credentials: Credentials, url: String, expected: String?) async throws {
+        let directory = try Files.makeTemporaryDirectory()
+        defer { Files.remove(directory) }
+        let store = TokenStore(path: directory + "/credentials.json")
+        try await store.update(pause: { _ in }, { $0 = credentials })
+        #expect(KeptLogins(store, now: 100).grant(for: ProtectedServer(key: "a", url: url)) == expected)
+    }
+
+    @Test("are none if there is no file, or one that cannot be read", arguments: [nil, "{"])
+    func none(text: String?) throws {
+        let directory = try Files.makeTemporaryDirectory()
+        defer { Files.remove(directory) }
+        if let text { try Files.write(text, to: directory + "/credentials.json") }
+        let logins = KeptLogins(TokenStore(path: directory + "/credentials.json"), now: 0)
+        #expect(logins.grant(for: ProtectedServer(key: "a", url: "https://h/mcp")) == nil)
+    }
+}

@@ -119,6 +119,19 @@ struct ServerTests {
         #expect(try server("command: x, inheritEnv: [A, B]").command?.inheritedEnvironment == .only(["A", "B"]))
     }
 
+    @Test("of what is inherited, named variables are secret, and those that say so themselves")
+    func inheritedSecrets() throws {
+        let environment = [
+            "GITHUB_TOKEN": "ghp_12345", "AWS_SECRET_ACCESS_KEY": "wJalr", "db_password": "pass-1", "ACCOUNT": "anna-7",
+            "HOME": "/home/anna",
+            "PATH": "/usr/bin", "EDITOR": "emacs", "API_KEY": "x", "DEBUG_TOKEN": "debug",
+        ]
+        func secrets(_ flow: String) throws -> [String]? { try server(flow).command?.inheritedSecrets(of: environment).sorted() }
+        #expect(try secrets("command: x") == ["ghp_12345", "pass-1", "wJalr"])
+        #expect(try secrets("command: x, inheritEnv: none") == [])
+        #expect(try secrets("command: x, inheritEnv: [ACCOUNT, HOME, PATH, MISSING]") == ["anna-7"])
+    }
+
     @Test(
         "an unknown key suggests the one that was meant",
         arguments: [

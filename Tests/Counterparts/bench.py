@@ -129,6 +129,8 @@ class Bench:
     http_servers: list[HTTPServer] = field(default_factory=list)
     relayed: list[validation.Recording] = field(default_factory=list)
     variables: dict[str, str] = field(default_factory=dict)  # of the environment, for this test
+    shares_cache: bool = False  # all that is started from now on finds what the others have kept
+    _caches: int = 0
     # A test that has something invalid passed on, and looks at it itself, says no.
     is_judged: bool = True
 
@@ -137,7 +139,14 @@ class Bench:
         # No config and no login of the person who runs the tests may be found by chance.
         kept = {name: value for name, value in os.environ.items() if not name.startswith("MCPAGG")}
         places = {"XDG_CONFIG_HOME": str(self.directory / "no-config"), "XDG_STATE_HOME": str(self.directory / "state")}
+        # What servers offered before is known only to who asks for it: each process finds an empty cache.
+        self._caches += not self.shares_cache
+        places["XDG_CACHE_HOME"] = str(self.cache_home)
         return {**kept, **places, processes.MARK: self.mark, "LC_ALL": "C.UTF-8", **self.variables}
+
+    @property
+    def cache_home(self) -> Path:
+        return self.directory / f"cache-{self._caches}"
 
     def fake(self, key: str, *flags: str, record: bool = True, **entry: Any) -> Server:
         """A fake server; further keywords are members of its config entry."""

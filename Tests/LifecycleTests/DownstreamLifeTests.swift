@@ -11,7 +11,7 @@ struct DownstreamLifeTests {
     private static let backoff = Backoff(base: .seconds(1), cap: .seconds(8), multiplier: 2, jitter: 0)
     private static let now = Instant(nanoseconds: 1_000_000_000_000)
 
-    enum Event: CaseIterable, Sendable { case launch, becameReady, lost, failedForGood, retry, stop }
+    enum Event: CaseIterable, Sendable { case launch, becameReady, lost, failedForGood, retry, rest, stop }
 
     /// Lives in every state, each reached by events alone.
     private static func life(in state: State) throws -> DownstreamLife {
@@ -19,6 +19,7 @@ struct DownstreamLifeTests {
         var random = SeededGenerator(seed: 1)
         switch state {
         case .idle: break
+        case .resting: life.rest()
         case .starting(let attempt):
             for number in 1...attempt {
                 _ = life.launch()
@@ -44,13 +45,14 @@ struct DownstreamLifeTests {
     @Test(
         "every event in every state leads where the picture says",
         arguments: [
-            // Launched, ready, lost, failed for good, retried, stopped: the state after each of them.
-            (.idle, [.starting(attempt: 1), .idle, .idle, .failed, .idle, .stopped]),
-            (starting, [starting, ready, backingOff, .failed, starting, .stopped]),
-            (ready, [ready, ready, backingOff, .failed, ready, .stopped]),
-            (backingOff, [.starting(attempt: 3), backingOff, backingOff, .failed, backingOff, .stopped]),
-            (.failed, [.failed, .failed, .failed, .failed, .idle, .stopped]),
-            (.stopped, [.stopped, .stopped, .stopped, .stopped, .stopped, .stopped]),
+            // Launched, ready, lost, failed for good, retried, put to rest, stopped: the state after each of them.
+            (.idle, [.starting(attempt: 1), .idle, .idle, .failed, .idle, .resting, .stopped]),
+            (.resting, [.starting(attempt: 1), .resting, .resting, .failed, .resting, .resting, .stopped]),
+            (starting, [starting, ready, backingOff, .failed, starting, starting, .stopped]),
+            (ready, [ready, ready, backingOff, .failed, ready, .resting, .stopped]),
+            (backingOff, [.starting(attempt: 3), backingOff, backingOff, .failed, backingOff, .resting, .stopped]),
+            (.failed, [.failed, .failed, .failed, .failed, .idle, .failed, .stopped]),
+            (.stopped, [.stopped, .stopped, .stopped, .stopped, .stopped, .stopped, .stopped]),
         ] as [(State, [State])])
     func transitions(from state: State, to expected: [State]) throws {
         for (event, next) in zip(Event.allCases, expected) {
@@ -68,6 +70,7 @@ struct DownstreamLifeTests {
             case .retry:
                 let retries = life.retry()
                 #expect(retries == (next != state), "retry")
+            case .rest: life.rest()
             case .stop: life.stop()
             }
             #expect(life.state == next, "\(event)")
@@ -79,7 +82,8 @@ struct DownstreamLifeTests {
     @Test(
         "a first list waits for those that were never heard of, and for no others",
         arguments: [
-            (.idle, false), (.starting(attempt: 1), false), (.starting(attempt: 2), true), (ready, true), (backingOff, true),
+            (.idle, false), (.resting, true), (.starting(attempt: 1), false), (.starting(attempt: 2), true), (ready, true),
+            (backingOff, true),
             (.failed, true), (.stopped, true),
         ] as [(State, Bool)])
     func settled(state: State, isSettled: Bool) throws { #expect(try Self.life(in: state).isSettled == isSettled) }

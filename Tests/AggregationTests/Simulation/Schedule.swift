@@ -166,6 +166,11 @@ extension Schedule.Generation {
                 ? HealthCheckPolicy(every: every, methods: random.chance(50) ? [.ping] : [.ping, .skip], timeout: .milliseconds(200)) : nil
             config.protocolEra = random.weighted([(80, .auto), (15, .handshake), (5, .stateless)])
             config.start = random.chance(10) ? .lazy : .eager
+            // Drawn aside, so that all else in a schedule is as it was without this. Shorter than a file may say: that servers are stopped
+            // and started is to meet everything else.
+            var aside = random
+            if aside.chance(30) { config.start = .lazy }
+            if aside.chance(40) { config.idleTimeout = .milliseconds(aside.pick([20, 300, 2_000, 10_000])) }
             config.isDisabled = random.chance(3)
             if random.chance(10) { config.tools.exclude = [Tool.drop.rawValue] }
             next.servers.append(Schedule.Server(key: key, version: version, config: config))

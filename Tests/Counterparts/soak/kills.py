@@ -179,6 +179,7 @@ class Run:
     def result(self) -> dict[str, Any]:
         environment = {name: value for name, value in os.environ.items() if not name.startswith("MCPAGG")}
         environment |= {processes.MARK: self.mark, "XDG_STATE_HOME": str(self.directory), "LC_ALL": "C.UTF-8"}
+        environment["XDG_CACHE_HOME"] = str(self.directory)
         arguments = ["list-tools"] if self.way == "command" else ["serve"]
         self.process = subprocess.Popen(
             [self.executable, "--config", str(self.config), *arguments],

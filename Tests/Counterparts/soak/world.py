@@ -53,6 +53,7 @@ class World:
     def environment(self) -> dict[str, str]:
         kept = {name: value for name, value in os.environ.items() if not name.startswith("MCPAGG")}
         places = {"XDG_CONFIG_HOME": str(self.directory / "no-config"), "XDG_STATE_HOME": str(self.directory / "state")}
+        places["XDG_CACHE_HOME"] = str(self.directory / "cache")
         return {**kept, **places, processes.MARK: self.mark, "LC_ALL": "C.UTF-8"}
 
     def fake(self, name: str, *flags: str, behind: Sequence[str] = (), **entry: Any) -> dict[str, Any]:
