@@ -155,7 +155,7 @@ extension Aggregator {
         let before = keeping
         // Detached: it must not inherit our isolation, or the event loop would wait for the files. One after another: of two writes of
         // one file the later must be the later.
-        keeping = Task.detached { [kept] in
+        keeping = Task.detached(executorPreference: sideExecutor) { [kept] in
             await before?.value
             for (key, entry, temporary, id) in kept {
                 do throws(CacheProblem) {
