@@ -73,7 +73,9 @@ struct MessageScan {
         case .success(let places) where places.isEmpty: return .unreadable(MessageError(.notAMessage("an empty batch")))
         case .success(let places) where places.count > Incoming.batchLimit:
             return .unreadable(MessageError(.notAMessage("a batch of more than \(Incoming.batchLimit) elements")))
-        case .success(let places): return .batch(places.map { place in Result { () throws(MessageError) in try Message(scanning: JSONView(bytes, at: place).json) } })
+        case .success(let places):
+            return .batch(
+                places.map { place in Result { () throws(MessageError) in try Message(scanning: JSONView(bytes, at: place).json) } })
         }
     }
 
