@@ -195,7 +195,7 @@ extension Aggregator {
             promise.succeed()
             return promise.futureResult
         }
-        Task.detached {
+        Task.detached(executorPreference: sideExecutor) {
             await keeping.value
             promise.succeed()
         }
