@@ -30,8 +30,9 @@ FAULT_EVERY, SAVE_EVERY = 2.5, 3.0  # seconds
 MOST_OPEN = 200
 # Servers that lost several lives wait before the next one, and connections of the pool are kept for a minute.
 RECOVERY = 120.0
-# Free memory goes back to the system after a second of silence, or two.
-SILENCE = 2.5
+# Free memory goes back to the system after a second of silence, or two; what is still said after the last answer puts that off. So the
+# least in this time counts: what leaks stays.
+SILENCE = 6.0
 
 CHILDREN = {"old": ["--revision", "2025-03-26"], "new": ["--era", "stateless"], "both": ["--era", "both"]}
 SITES = {"site": {}, "stateless": {"eras": ("stateless",)}}
@@ -173,8 +174,14 @@ class Actor:
     def names(self) -> list[str]:
         return [name for name in self.mixture.children for _ in self.mixture.world.servers(self.host, name)]
 
-    def look(self, at: float) -> None:
-        self.memory.append((at, processes.resident_bytes(self.host.pid)))
+    async def look(self, begun: float) -> None:
+        loop = asyncio.get_running_loop()
+        until = loop.time() + SILENCE
+        least = processes.resident_bytes(self.host.pid)
+        while loop.time() < until:
+            await asyncio.sleep(0.25)
+            least = min(least, processes.resident_bytes(self.host.pid))
+        self.memory.append((loop.time() - begun, least))
         self.descriptors.append(descriptors(self.host.pid))
 
 
@@ -249,9 +256,7 @@ class Mixture:
         await asyncio.sleep(2)
         WAYS[1](self.path, config_text(self.base(), **SETTINGS))
         await asyncio.gather(*(actor.rest() for actor in self.actors))
-        await asyncio.sleep(SILENCE)
-        for actor in self.actors:
-            actor.look(loop.time() - begun)
+        await asyncio.gather(*(actor.look(begun) for actor in self.actors))
 
     async def sockets_close(self, actor: Actor, wanted: int) -> None:
         """Connections that are kept for later calls are closed after a while."""
