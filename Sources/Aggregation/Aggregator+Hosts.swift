@@ -16,11 +16,9 @@ extension Aggregator {
     }
 
     /// Serves a host on a channel that leads to this delegate.
-    /// - Parameter open: makes the channel, for ``LineConnection/open(input:output:descriptor:)``; calls its second argument on the event
-    ///   loop when the output has been closed and all of it was taken.
-    func connectHost(
-        _ open: (HostDelegate, _ finished: @escaping @Sendable () -> Void) -> EventLoopFuture<(channel: any Channel, descriptor: CInt?)>
-    ) {
+    /// - Parameter open: makes the channels; calls its second argument on the event loop when they have been closed and all of the output
+    ///   was taken.
+    func connectHost(_ open: (HostDelegate, _ finished: @escaping @Sendable () -> Void) -> EventLoopFuture<HostPipe.Ends>) {
         let id = nextHostID()
         let connection = LineConnection(pending: pending)
         hosts[id] = HostConnection(id: id, output: .pipe(connection), machine: HostProtocol(identity: identity))
@@ -28,7 +26,7 @@ extension Aggregator {
         channel.whenComplete { result in
             self.assumeIsolated { aggregator in
                 switch result {
-                case .success(let (channel, descriptor)): aggregator.open(id, channel, descriptor)
+                case .success(let ends): aggregator.open(id, ends)
                 case .failure(let error):
                     aggregator.logger.critical("the standard streams cannot be used: \(error)")
                     aggregator.hostIsGone(id)
@@ -37,9 +35,11 @@ extension Aggregator {
         }
     }
 
-    private func open(_ id: HostConnectionID, _ channel: any Channel, _ descriptor: CInt?) {
+    private func open(_ id: HostConnectionID, _ ends: HostPipe.Ends) {
         guard let host = hosts[id], case .pipe(let connection) = host.output else { return }
-        connection.open(input: channel, output: channel, descriptor: descriptor)
+        connection.open(input: ends.input, output: ends.output, descriptor: ends.descriptor)
+        // It may be gone already.
+        if !ends.output.isActive { connection.close() }
     }
 
     func nextHostID() -> HostConnectionID {
@@ -264,6 +264,12 @@ extension Aggregator {
         debug("the host closed its end; \(host.waiting.count) requests are still to be answered")
         guard !host.waiting.isEmpty else { return leave(host) }
         set(.hostGrace(connection), after: Limits.hostGrace)
+    }
+
+    /// It takes nothing any more: whatever it still asks for would be done for nobody.
+    func hostOutputClosed(_ connection: HostConnectionID) {
+        guard let host = hosts[connection], case .pipe(let connection) = host.output else { return }
+        connection.close()
     }
 
     /// Lets go of the hosts that will send nothing more and have got their last answer. At the end of every turn.

@@ -24,7 +24,12 @@ struct HostDelegate: ConnectionDelegate {
     func writabilityChanged(_ isWritable: Bool) {
         aggregator.onLoop { $0.hostWritabilityChanged(connection, isWritable: isWritable) }
     }
-    func outputClosed() {}
+    func outputClosed() {
+        aggregator.onLoop {
+            $0.hostOutputClosed(connection)
+            $0.flush()
+        }
+    }
     func inputClosed(unterminated: Int) {
         aggregator.onLoop {
             $0.hostInputClosed(connection, unterminated: unterminated)

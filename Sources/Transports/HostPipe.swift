@@ -32,13 +32,18 @@ package struct StandardStreams: Sendable {
 
 /// The host on our standard streams.
 package enum HostPipe {
+    /// The two channels, and what the second one writes to: for ``LineConnection/open(input:output:descriptor:)``.
+    package typealias Ends = (input: any Channel, output: any Channel, descriptor: CInt?)
+
     /// Connects the streams to `delegate` on this event loop.
-    /// - Parameter finished: called on the loop when the output has been closed and all of it was taken.
-    /// - Returns: the channel and what it writes to, for ``LineConnection/open(input:output:descriptor:)``.
+    ///
+    /// Two channels: one for both would stay active when its output alone is closed, and the number of that goes to whatever is opened
+    /// next.
+    /// - Parameter finished: called on the loop when both have been closed and all of the output was taken.
     package static func open(
         _ streams: StandardStreams, on eventLoop: any EventLoop, delegate: some ConnectionDelegate,
         lineLimit: Int = LineFraming.defaultLimit, finished: @escaping @Sendable () -> Void
-    ) -> EventLoopFuture<(channel: any Channel, descriptor: CInt?)> {
+    ) -> EventLoopFuture<Ends> {
         let input: CInt
         let output: CInt
         var outputCopied = eventLoop.makeSucceededVoidFuture()
@@ -54,17 +59,21 @@ package enum HostPipe {
         } catch {
             return eventLoop.makeFailedFuture(error)
         }
-        return NIOPipeBootstrap(group: eventLoop)
+        let reading = NIOPipeBootstrap(group: eventLoop)
             .channelOption(.autoRead, value: false)
-            .channelOption(.allowRemoteHalfClosure, value: true)
             .channelInitializer { channel in
                 channel.eventLoop.makeCompletedFuture { try LineConnection.prepareInput(channel, delegate: delegate, lineLimit: lineLimit) }
             }
-            .takingOwnershipOfDescriptors(input: input, output: output)
-            .map { [outputCopied] channel in
-                channel.closeFuture.and(outputCopied).whenComplete { _ in finished() }
-                return (channel, output)
+            .takingOwnershipOfDescriptor(input: input)
+        let writing = NIOPipeBootstrap(group: eventLoop)
+            .channelInitializer { channel in
+                channel.eventLoop.makeCompletedFuture { try LineConnection.prepareOutput(channel, delegate: delegate) }
             }
+            .takingOwnershipOfDescriptor(output: output)
+        return reading.and(writing).map { [outputCopied] input, writer in
+            input.closeFuture.and(writer.closeFuture).and(outputCopied).whenComplete { _ in finished() }
+            return (input, writer, output)
+        }
     }
 }
 

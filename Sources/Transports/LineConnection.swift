@@ -66,7 +66,7 @@ package final class LineConnection: ServerConnection, PendingWriter {
     /// From now on what is sent is written, and what comes is read.
     /// - Parameters:
     ///   - output: may be the same channel as `input`.
-    ///   - descriptor: which `output` writes to, and owns. It is not blocking.
+    ///   - descriptor: which `output` writes to, and owns as long as it is active; so it has no other. It is not blocking.
     package func open(input: any Channel, output: any Channel, descriptor: CInt? = nil) {
         self.input = input
         self.output = output

@@ -62,6 +62,7 @@ struct LoginSetting {
         await authorizer.settled()
         await clients.shutdown()
         watch.cancel()
+        Running.releaseInterruptions()
         do {
             return try outcome.get()
         } catch let problem as AuthorizationProblem {

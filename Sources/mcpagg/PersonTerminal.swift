@@ -54,7 +54,12 @@ final class PersonTerminal: Dialog {
 
     deinit { for descriptor in [descriptor, wake.read, wake.write] { close(descriptor) } }
 
-    func say(_ text: String) {
+    func say(_ text: String) async {
+        // On a thread of its own: nobody may take what is written.
+        try? await NIOThreadPool.singleton.runIfActive { self.put(text) }
+    }
+
+    private func put(_ text: String) {
         var rest = Array(text.utf8)[...]
         while !rest.isEmpty {
             let count = rest.withUnsafeBytes { write(descriptor, $0.baseAddress, $0.count) }

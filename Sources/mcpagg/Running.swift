@@ -68,6 +68,9 @@ struct Running {
             for await signal in signals {
                 if work.isCancelled {
                     await running.aggregator.shutDownNow()
+                    // Whatever the command is doing.
+                    try? await running.aggregator.ended.get()
+                    end(with: status)
                 } else {
                     status = signal
                     work.cancel()
@@ -79,11 +82,17 @@ struct Running {
         await running.aggregator.shutDown(pace: .hurried)
         try? await running.aggregator.ended.get()
         watch.cancel()
+        releaseInterruptions()
         do {
             return try outcome.get()
         } catch is CancellationError {
             throw await watch.value
         }
+    }
+
+    /// Nothing is left to be ended: from now on these signals end us as they end others, even while nobody takes what we write.
+    static func releaseInterruptions() {
+        for number in [SIGINT, SIGTERM, SIGHUP] { signal(number, SIG_DFL) }
     }
 
     /// The signals by which a person or the system wants a command to end, as what it ends with.

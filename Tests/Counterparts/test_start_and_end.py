@@ -119,3 +119,35 @@ def test_servers_that_come_and_go_leave_no_descriptor_behind(bench):
         counts.append(descriptors(host.process.pid))
     # Each launch has six for a while; what is still being ended, or started, at one look is a handful. A leak would be sixty times that.
     assert max(counts[30:]) <= max(counts[:10]) + 12, counts
+
+
+def started(bench, *arguments: str) -> subprocess.Popen[bytes]:
+    command = [places.mcpagg(), "--config", str(bench.config()), *arguments]
+    return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=bench.environment)
+
+
+def say(process: subprocess.Popen[bytes], **message: object) -> None:
+    process.stdin.write(json.dumps({"jsonrpc": "2.0", **message}).encode() + b"\n")
+    process.stdin.flush()
+
+
+def test_a_host_that_reads_no_more_is_gone_though_it_could_still_write(bench):
+    """Or answers would be written to whatever gets the number of the closed descriptor next: a connection to another server."""
+    bench.fake("alpha", record=False)
+    process = started(bench)
+    params = {"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {"name": "host", "version": "1"}}
+    say(process, id=1, method="initialize", params=params)
+    assert b'"result"' in process.stdout.readline()
+    say(process, method="notifications/initialized")
+    say(process, id=2, method="tools/call", params={"name": "alpha__sleep", "arguments": {"ms": 60_000}})
+    process.stdout.close()
+    assert process.wait(timeout=tools.PATIENCE) == 0
+
+
+def test_a_command_whose_output_nobody_takes_can_be_ended(bench):
+    bench.fake("alpha", "--tools", "2000", record=False)
+    process = started(bench, "list-tools", "--json")
+    # It has begun to write, which is more than the pipe takes.
+    assert process.stdout.read(1)
+    process.terminate()
+    assert process.wait(timeout=tools.PATIENCE) in (-15, 143)

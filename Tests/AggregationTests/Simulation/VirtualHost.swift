@@ -54,7 +54,7 @@ final class VirtualHost {
                 return channel.eventLoop.makeCompletedFuture {
                     try LineConnection.prepareInput(channel, delegate: delegate, lineLimit: Limits.messageLength)
                     try channel.pipeline.syncOperations.addHandler(first.value, position: .first)
-                    return (channel: channel, descriptor: nil)
+                    return (input: channel, output: channel, descriptor: nil)
                 }
             }
         }
