@@ -55,8 +55,13 @@ final class PersonTerminal: Dialog {
     deinit { for descriptor in [descriptor, wake.read, wake.write] { close(descriptor) } }
 
     func say(_ text: String) async {
-        // On a thread of its own: nobody may take what is written.
-        try? await NIOThreadPool.singleton.runIfActive { self.put(text) }
+        // On a thread of its own: nobody may take what is written. Also that a question is taken back, when the task is cancelled.
+        await withCheckedContinuation { said in
+            NIOThreadPool.singleton.submit { _ in
+                self.put(text)
+                said.resume()
+            }
+        }
     }
 
     private func put(_ text: String) {
