@@ -14,10 +14,10 @@ struct FormDialog {
     let style: Style
 
     func fill(_ dialog: some Dialog) async -> ElicitationForm.Outcome {
-        await dialog.say(Self.heading(message, style))
+        dialog.say(Self.heading(message, style))
         if !form.fields.isEmpty {
             let help = "Enter takes a default, or leaves out what is optional. !skip leaves it out, !decline declines, Ctrl-D cancels."
-            await dialog.say(style.dim(help) + "\n")
+            dialog.say(style.dim(help) + "\n")
         }
         var proposals = form.defaults
         while true {
@@ -27,14 +27,14 @@ struct FormDialog {
                 case .value(let json): values[field.name] = json
                 case .leftOut: break
                 case .decline: return .decline
-                case .cancel: return await Self.cancelled(dialog)
+                case .cancel: return Self.cancelled(dialog)
                 }
             }
             switch await confirmation(dialog) {
             case "y": return .accept(values)
             case "n": return .decline
             case "e": proposals = values
-            default: return await Self.cancelled(dialog)
+            default: return Self.cancelled(dialog)
             }
         }
     }
@@ -45,31 +45,31 @@ struct FormDialog {
         return "\n" + style.bold(String(lines[0])) + "\n" + lines.dropFirst().map { "    \($0)\n" }.joined()
     }
 
-    static func cancelled(_ dialog: some Dialog) async -> ElicitationForm.Outcome {
-        await dialog.say(Task.isCancelled ? "\nTaken back.\n" : "\nCancelled.\n")
+    static func cancelled(_ dialog: some Dialog) -> ElicitationForm.Outcome {
+        dialog.say(Task.isCancelled ? "\nTaken back.\n" : "\nCancelled.\n")
         return .cancel
     }
 
     // MARK: One field
 
     private func ask(_ field: FormField, proposal: String?, _ dialog: some Dialog) async -> Reply {
-        await dialog.say(introduction(field, proposal: proposal))
+        dialog.say(introduction(field, proposal: proposal))
         while true {
-            await dialog.say("> ")
+            dialog.say("> ")
             guard let line = await dialog.line() else { return .cancel }
             switch line.trimmed {
             case "!decline": return .decline
             case "!cancel": return .cancel
             case "!skip" where !field.isRequired: return .leftOut
-            case "!skip": await dialog.say("this one is required; !decline declines the whole\n")
+            case "!skip": dialog.say("this one is required; !decline declines the whole\n")
             case "" where proposal != nil: return .value(proposal ?? "")
             case "" where !field.isRequired: return .leftOut
-            case "": await dialog.say("this one is required; !decline declines the whole\n")
+            case "": dialog.say("this one is required; !decline declines the whole\n")
             default:
                 do throws(FormField.Complaint) {
                     return .value(try field.value(of: line))
                 } catch {
-                    await dialog.say(error.text.oneLine + "\n")
+                    dialog.say(error.text.oneLine + "\n")
                 }
             }
         }
@@ -94,16 +94,16 @@ struct FormDialog {
     /// - Returns: "y", "n" or "e"; `nil` for neither.
     private func confirmation(_ dialog: some Dialog) async -> String? {
         let question = form.fields.isEmpty ? "Accept? y accepts, n declines" : "Send this? y sends it, n declines, e asks again"
-        await dialog.say("\n\(question), Ctrl-D cancels.\n")
+        dialog.say("\n\(question), Ctrl-D cancels.\n")
         while true {
-            await dialog.say("> ")
+            dialog.say("> ")
             guard let line = await dialog.line()?.trimmed.lowercased() else { return nil }
             switch line {
             case "y", "yes": return "y"
             case "n", "no", "!decline": return "n"
             case "!cancel": return nil
             case "e" where !form.fields.isEmpty: return "e"
-            default: await dialog.say("write y or n\n")
+            default: dialog.say("write y or n\n")
             }
         }
     }

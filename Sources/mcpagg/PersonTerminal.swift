@@ -12,6 +12,8 @@ import Darwin
 final class PersonTerminal: Dialog {
     /// Bytes of one answer; a terminal itself takes less.
     private static let lineLimit = 64 * 1024
+    /// How long a terminal may take nothing, in milliseconds: somebody may have stopped it. Others wait for this thread.
+    private static let writeWait: CInt = 10_000
 
     private let descriptor: CInt
     /// A byte in it ends the wait for a line.
@@ -27,11 +29,11 @@ final class PersonTerminal: Dialog {
         let names = ["/dev/tty"] + shown.compactMap { ttyname($0).map { String(cString: $0) } }
         for name in names {
             #if canImport(Glibc)
-            let descriptor = Glibc.open(name, O_RDWR | O_NOCTTY | O_CLOEXEC)
+            let descriptor = Glibc.open(name, O_RDWR | O_NOCTTY | O_CLOEXEC | O_NONBLOCK)
             #elseif canImport(Musl)
-            let descriptor = Musl.open(name, O_RDWR | O_NOCTTY | O_CLOEXEC)
+            let descriptor = Musl.open(name, O_RDWR | O_NOCTTY | O_CLOEXEC | O_NONBLOCK)
             #else
-            let descriptor = Darwin.open(name, O_RDWR | O_NOCTTY | O_CLOEXEC)
+            let descriptor = Darwin.open(name, O_RDWR | O_NOCTTY | O_CLOEXEC | O_NONBLOCK)
             #endif
             guard descriptor >= 0 else { continue }
             var ends: [CInt] = [-1, -1]
@@ -54,21 +56,16 @@ final class PersonTerminal: Dialog {
 
     deinit { for descriptor in [descriptor, wake.read, wake.write] { close(descriptor) } }
 
-    func say(_ text: String) async {
-        // On a thread of its own: nobody may take what is written. Also that a question is taken back, when the task is cancelled.
-        await withCheckedContinuation { said in
-            NIOThreadPool.singleton.submit { _ in
-                self.put(text)
-                said.resume()
-            }
-        }
-    }
-
-    private func put(_ text: String) {
+    func say(_ text: String) {
         var rest = Array(text.utf8)[...]
         while !rest.isEmpty {
             let count = rest.withUnsafeBytes { write(descriptor, $0.baseAddress, $0.count) }
             if count < 0, errno == EINTR { continue }
+            if count < 0, errno == EAGAIN {
+                var waiting = pollfd(fd: descriptor, events: Int16(POLLOUT), revents: 0)
+                guard poll(&waiting, 1, Self.writeWait) != 0 else { return }
+                continue
+            }
             guard count > 0 else { return }
             rest = rest.dropFirst(count)
         }
@@ -97,7 +94,7 @@ final class PersonTerminal: Dialog {
             }
             if waiting[1].revents != 0 { return nil }
             let count = read(descriptor, &chunk, chunk.count)
-            if count < 0, errno == EINTR { continue }
+            if count < 0, errno == EINTR || errno == EAGAIN { continue }
             // Ctrl-D, or the terminal is gone.
             guard count > 0 else { return nil }
             line += chunk[..<count]

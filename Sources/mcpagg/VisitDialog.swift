@@ -9,18 +9,18 @@ struct VisitDialog {
     let style: Style
 
     func ask(_ dialog: some Dialog) async -> ElicitationForm.Outcome {
-        await dialog.say(FormDialog.heading(message, style))
-        await dialog.say("It wants you to open this address:\n\n    \(url.oneLine)\n\n")
-        for line in Self.remarks(on: url) { await dialog.say(line.oneLine + "\n") }
-        await dialog.say("mcpagg opens nothing. If you agree, open it yourself.\ny once that is done, n declines, Ctrl-D cancels.\n")
+        dialog.say(FormDialog.heading(message, style))
+        dialog.say("It wants you to open this address:\n\n    \(url.oneLine)\n\n")
+        for line in Self.remarks(on: url) { dialog.say(line.oneLine + "\n") }
+        dialog.say("mcpagg opens nothing. If you agree, open it yourself.\ny once that is done, n declines, Ctrl-D cancels.\n")
         while true {
-            await dialog.say("> ")
-            guard let line = await dialog.line()?.trimmed.lowercased() else { return await FormDialog.cancelled(dialog) }
+            dialog.say("> ")
+            guard let line = await dialog.line()?.trimmed.lowercased() else { return FormDialog.cancelled(dialog) }
             switch line {
             case "y", "yes": return .accept([:])
             case "n", "no", "!decline": return .decline
-            case "!cancel": return await FormDialog.cancelled(dialog)
-            default: await dialog.say("write y or n\n")
+            case "!cancel": return FormDialog.cancelled(dialog)
+            default: dialog.say("write y or n\n")
             }
         }
     }
