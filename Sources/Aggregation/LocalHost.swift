@@ -49,7 +49,7 @@ extension Aggregator {
 
         var count = 0
         var waiting: [Int: CheckedContinuation<Message?, Never>] = [:]
-        let asked: LocalHost.Asked?
+        var asked: LocalHost.Asked?
         /// The first is being asked.
         var questions: [Question] = []
         var asking: Task<Void, Never>?
@@ -135,6 +135,16 @@ extension Aggregator {
         guard local[connection]?.questions.removeFirst().isWithdrawn == false else { return askNextLocalQuestion(connection) }
         answerAsLocal(Composition.result(id: RequestID(question.id), answer), connection)
         askNextLocalQuestion(connection)
+    }
+
+    /// Takes back what is being asked, and waits until whoever is asked has been told so. Nothing is asked after that.
+    package func endLocalQuestions() async {
+        let open = local.values.compactMap(\.asking)
+        for connection in local.keys { local[connection]?.asked = nil }
+        for asking in open {
+            asking.cancel()
+            await asking.value
+        }
     }
 
     private func withdrawLocalQuestion(_ id: Int?, of connection: HostConnectionID) {

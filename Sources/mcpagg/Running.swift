@@ -79,6 +79,7 @@ struct Running {
             return status
         }
         let outcome = await work.result
+        await running.aggregator.endLocalQuestions()
         await running.aggregator.shutDown(pace: .hurried)
         try? await running.aggregator.ended.get()
         watch.cancel()
