@@ -341,6 +341,10 @@ async def reference(executable: Path) -> dict[str, int]:
         host = world.host(path)
         await host.begin()
         await host.names()
+        async with asyncio.timeout(RECOVERY):
+            # What is kept for the next start is written by a thread that stays.
+            while not any((world.directory / "cache").rglob("*.catalog")):
+                await asyncio.sleep(0.05)
         counts = descriptors(host.pid)
         await world.end(host)
         return counts
