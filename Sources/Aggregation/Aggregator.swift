@@ -15,7 +15,7 @@ package import Transports
 /// thread hop, so messages keep their order and a forwarded call costs no scheduling. The files beside this one follow the way of a
 /// call: `+Hosts`, `+Requests`, `+Downstreams`, `+Children`, `+Remotes`; where it forks, `+Questions`, `+Parking`, `+Input`,
 /// `+Gates`, `+Retry`, `+Resources`, `+Listens` and `+Tasks`;
-/// beside it are `+Access`, `+Health`, `+Catalog`, `+Offers`, `+Rest`, `+Reload`, `+Faults` and `+Shutdown`.
+/// beside it are `+Access`, `+Health`, `+Catalog`, `+Offers`, `+Rest`, `+Reload`, `+Quiet`, `+Faults` and `+Shutdown`.
 package actor Aggregator {
     /// What differs between a server for hosts and a single command in a shell.
     package struct Options: Sendable {

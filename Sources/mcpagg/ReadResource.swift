@@ -58,7 +58,7 @@ struct ReadResource: AsyncParsableCommand {
             owner = await known()
         }
         // Whose it is depends on what all of them list.
-        if owner == nil { try await running.settle() }
+        if owner == nil { try await running.settle() } else { try await running.tellWhoIsDown() }
         let catalog = await running.aggregator.mergedCatalog()
         owner = catalog[.resources].entries.first { $0.name.text == uri }
         let params = JSONWriter.object { $0.member("uri", uri) }

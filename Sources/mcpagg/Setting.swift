@@ -52,6 +52,12 @@ extension Running {
         await aggregator.startResting()
         await aggregator.settled()
         try Task.checkCancellation()
+        try await tellWhoIsDown()
+    }
+
+    /// Warns of servers that were started and are down.
+    /// - Throws: ``Failure`` if there are no others.
+    func tellWhoIsDown() async throws {
         let enabled = await aggregator.status().filter { $0.state != .disabled }
         let down = enabled.filter(\.isOut)
         if let first = down.first, down.count == enabled.count {
