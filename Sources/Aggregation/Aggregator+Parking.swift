@@ -135,8 +135,8 @@ extension Aggregator {
         let state = statePrefix + (0..<2).map { _ in String(random.next(), radix: 36) }.joined()
         let questions = call.questions.map { (key: $0.key, method: $0.value.method, params: $0.value.params) }
         let result = bridge.inputRequired(questions, state: state)
-        if let number = call.number {
-            downstreams[call.downstream]?.machine.update(number, now: now) {
+        if let number = call.number, let downstream = downstreams[call.downstream], downstream.launches == call.launch {
+            downstream.machine.update(number, now: now) {
                 $0.request.parking = parking
                 $0.progressToken = nil
             }
@@ -182,7 +182,9 @@ extension Aggregator {
             return nil
         }
         host.waiting[request.id] = .sent(call.downstream, number)
-        guard let downstream = downstreams[call.downstream], downstream.launches == call.launch else {
+        guard let downstream = downstreams[call.downstream], downstream.launches == call.launch,
+            downstream.machine.forwarded(number) != nil
+        else {
             let purpose: ForwardedRequest.Purpose = message.method == .toolsCall ? .tool : message.method == .promptsGet ? .prompt : .read
             fail(resumed, purpose, .outcomeUnknown, "Its server is gone. The call may have had effects; check before you repeat it.")
             return nil
@@ -285,6 +287,19 @@ extension Aggregator {
             downstream.questions[id]?.place = .parked(next, key: key)
         }
         if host.parked[next]?.request != nil { askSoon(next, host: host) }
+    }
+
+    /// The attempt that made its server ask is over before the host was told of it, and another server is asked, or this one anew: what
+    /// was to be asked has nothing to do with that.
+    /// - Returns: the request for the next attempt.
+    func unparked(_ request: HostRequest, host: HostConnection) -> HostRequest {
+        guard let parking = request.parking else { return request }
+        leaveQuestions(of: parking, host: host)
+        cancel(.ask(host.id, parking))
+        host.parked[parking] = nil
+        var request = request
+        request.parking = nil
+        return request
     }
 
     /// What its server still wants to know nobody will answer.

@@ -161,9 +161,10 @@ extension Aggregator {
         }
         original.wasRepeated = true
         host.originals[request.id] = original
-        let history = forwarded.history
-        let deadline = deadline(history, at: downstream)
-        enqueue(WaitingCall(original.message, request, original.purpose, history, deadline: deadline), for: downstream, host: host)
+        let call = WaitingCall(
+            original.message, unparked(request, host: host), original.purpose, forwarded.history,
+            deadline: deadline(forwarded.history, at: downstream))
+        enqueue(call, for: downstream, host: host)
         guard isKnown else { return true }
         // It was sent before what we know now was learned: nothing new is to be found out.
         if let id = message.integerID, id < downstream.learned {

@@ -45,9 +45,10 @@ extension Aggregator {
             if waitForServers(message, request, host: host) { return }
             return host.answer(request, line: notFound(request, uri: uri))
         }
-        // What a person entered for one server is not for another.
-        if message.places[.requestState].isPresent || message.places[.inputResponses].isPresent { candidates = [] }
-        host.reads[request.id] = HostConnection.Read(message: message, candidates: candidates, hasOwner: hasOwner)
+        let isForOne = message.places[.requestState].isPresent || message.places[.inputResponses].isPresent
+        host.reads[request.id] = HostConnection.Read(
+            message: message, candidates: isForOne ? [] : candidates, asked: Set(candidates + [first.id]), isForOne: isForOne,
+            hasOwner: hasOwner)
         deliver(message, request, .read, to: first, as: nil, host: host)
     }
 
@@ -62,29 +63,29 @@ extension Aggregator {
         let isOnly = read.refusal == nil && read.candidates.isEmpty
         let refusal = read.refusal ?? answer
         read.refusal = refusal
-        while !read.candidates.isEmpty {
-            guard let next = downstreams[read.candidates.removeFirst()], next.isAvailable else { continue }
-            host.reads[forwarded.request.id] = read
+        let request = unparked(forwarded.request, host: host)
+        if let next = next(of: &read) {
+            host.reads[request.id] = read
             // To this server it is as new as any other.
-            host.waiting[forwarded.request.id] = nil
-            deliver(read.message, forwarded.request, .read, to: next, as: nil, host: host)
+            host.waiting[request.id] = nil
+            deliver(read.message, request, .read, to: next, as: nil, host: host)
             return nil
         }
         if read.hasOwner { return refusal }
-        if waitForServers(read.message, forwarded.request, host: host) { return nil }
+        if waitForServers(read.message, request, host: host) { return nil }
         if isOnly { return refusal }
         let uri = read.message.string(read.message.places[.uri]) ?? ""
-        return (try? Message(scanning: notFound(forwarded.request, uri: uri))) ?? refusal
+        return (try? Message(scanning: notFound(request, uri: uri))) ?? refusal
     }
 
     /// A server that was only guessed to have a resource cannot be asked: the next one is.
     /// - Returns: `false` if the failure is the answer.
     func readElsewhere(_ request: HostRequest, _ history: CallHistory?, host: HostConnection) -> Bool {
         guard history?.lastSent == nil, isGuess(request), var read = host.reads.removeValue(forKey: request.id) else { return false }
+        let request = unparked(request, host: host)
         host.waiting[request.id] = nil
         host.histories[request.id] = history.map { CallHistory(began: $0.began) }
-        while !read.candidates.isEmpty {
-            guard let next = downstreams[read.candidates.removeFirst()], next.isAvailable else { continue }
+        if let next = next(of: &read) {
             host.reads[request.id] = read
             deliver(read.message, request, .read, to: next, as: nil, host: host)
             return true
@@ -93,6 +94,18 @@ extension Aggregator {
         guard read.refusal != nil else { return false }
         host.answer(request, line: notFound(request, uri: read.message.string(read.message.places[.uri]) ?? ""))
         return true
+    }
+
+    /// Whom to ask for a resource when those before do not have it.
+    private func next(of read: inout HostConnection.Read) -> Downstream? {
+        while !read.candidates.isEmpty {
+            if let next = downstreams[read.candidates.removeFirst()], next.isAvailable { return next }
+        }
+        guard !read.hasOwner, !read.isForOne else { return nil }
+        // One may have become ready since the first was asked.
+        let late = candidates(for: read.message.string(read.message.places[.uri]) ?? "").first { !read.asked.contains($0) }
+        if let late { read.asked.insert(late) }
+        return late.flatMap { downstreams[$0] }
     }
 
     /// It is a read for which another server can be asked, or was, because nobody says that this one has the resource.

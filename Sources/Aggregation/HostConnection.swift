@@ -35,6 +35,10 @@ final class HostConnection {
     struct Read {
         var message: Message
         var candidates: [DownstreamID]
+        /// These, and those who were asked already.
+        var asked: Set<DownstreamID>
+        /// It brings what a person entered for the first server, which is not for another.
+        var isForOne: Bool
         /// The first server was asked for a reason: it lists the resource, mentioned it, or has a template for it.
         var hasOwner: Bool
         /// What the first server said.

@@ -64,6 +64,11 @@ class Scripted(Server):
     def say(self, message: dict[str, Any]) -> None:
         os.write(self.control, json.dumps({"say": {"jsonrpc": "2.0", **message}}).encode() + b"\n")
 
+    def say_together(self, *messages: dict[str, Any]) -> None:
+        """In one piece, so that they are read at once."""
+        order = {"together": [{"jsonrpc": "2.0", **message} for message in messages]}
+        os.write(self.control, json.dumps(order).encode() + b"\n")
+
     def notify(self, method: str, params: Any = None) -> None:
         self.say({"method": method} if params is None else {"method": method, "params": params})
 

@@ -392,6 +392,42 @@ def test_an_unknown_resource_waits_for_servers_that_are_starting(bench):
     assert host.answer(id)["result"]["contents"][0]["text"] == "late"
 
 
+def test_who_became_ready_after_the_question_was_sent_is_asked_too(bench):
+    only = server_with(bench, "only", answers={"*": "held"})
+    late = server_with(bench, "late", [resource("l://a")], answers={"*": contents("u://x", "late")})
+    late.script["answers"]["initialize"] = {"*": "held"}
+    late.write_script()
+    host = bench.host(bench.config(listWait="1s"))
+    _, initialize = late.wait_for("initialize")
+    assert names(host, "resources/list", "resources", "uri") == []
+    id = host.post("resources/read", {"uri": "u://x"})
+    _, asked = only.wait_for("resources/read")
+    result = {"protocolVersion": "2025-11-25", "capabilities": RESOURCES, "serverInfo": {"name": "late", "version": "1"}}
+    late.say({"id": initialize["id"], "result": result})
+    host.notification("notifications/resources/list_changed")
+    only.say({"id": asked["id"], "error": {"code": -32002, "message": "Resource not found"}})
+    assert host.answer(id)["result"]["contents"][0]["text"] == "late"
+
+
+def test_a_question_of_a_server_that_does_not_have_the_resource_is_not_for_the_next_one(bench):
+    """It may be about another request that is in flight there, but not about what is over."""
+    first = server_with(bench, "first", answers={"*": "held"})
+    second = server_with(bench, "second", answers={"*": "held"})
+    host = bench.host(bench.config(), None)
+    host.envelope = tools.envelope({"elicitation": {"form": {}}})
+    assert names(host, "resources/list", "resources", "uri") == []
+    other = host.post("resources/read", {"uri": "u://other"})
+    id = host.post("resources/read", {"uri": "u://x"})
+    _, asked = first.wait_for("resources/read", uri="u://x")
+    form = {"message": "Which one?", "requestedSchema": {"type": "object", "properties": {}}}
+    refusal = {"code": -32002, "message": "Resource not found"}
+    first.say_together({"id": "q", "method": "elicitation/create", "params": form}, {"id": asked["id"], "error": refusal})
+    _, asked = second.wait_for("resources/read")
+    assert host.answer(other)["result"]["resultType"] == "input_required"
+    second.say({"id": asked["id"], **contents("u://x", "second")})
+    assert host.answer(id)["result"]["contents"][0]["text"] == "second"
+
+
 def test_a_refused_subscription_is_none(bench):
     bench.scripted("without", {"capabilities": {"resources": {}}, "lists": {"resources/list": [[resource("s://w")]]}})
     refusal = {"code": -32603, "message": "not this one"}

@@ -12,7 +12,7 @@ SCRIPT is a JSON file, read at every start and before every answer, so that a te
 What is in neither is left open for the test to answer, except what has one obvious answer (see `obvious`).
 
 LOG is a named pipe: every line that came in after `> `, every line that went out after `< `, in the order of this process.
-CONTROL is a named pipe of lines: {"say": message}, {"exit": status}.
+CONTROL is a named pipe of lines: {"say": message}, {"together": [message, ...]} to send them in one piece, {"exit": status}.
 """
 
 import json
@@ -37,12 +37,13 @@ def note(mark: bytes, line: bytes) -> None:
         text = text[os.write(log, text) :]
 
 
-def say(message) -> None:
-    line = json.dumps(message).encode()
+def say(*messages) -> None:
+    lines = [json.dumps(message).encode() for message in messages]
     with writing:
-        # Noted first: whoever sees the message finds it in the log.
-        note(b"< ", line)
-        sys.stdout.buffer.write(line + b"\n")
+        # Noted first: whoever sees a message finds it in the log.
+        for line in lines:
+            note(b"< ", line)
+        sys.stdout.buffer.write(b"".join(line + b"\n" for line in lines))
         sys.stdout.buffer.flush()
 
 
@@ -55,6 +56,8 @@ def obey() -> None:
             order = json.loads(line)
             if "say" in order:
                 say(order["say"])
+            elif "together" in order:
+                say(*order["together"])
             else:
                 os._exit(order["exit"])
 
