@@ -9,10 +9,10 @@ package import NIOCore
 /// }
 /// ```
 package struct JSONWriter: Sendable {
-    package private(set) var buffer: ByteBuffer
+    package private(set) var buffer = ByteBuffer()
     private var needsComma = false
 
-    package init(into buffer: ByteBuffer = ByteBuffer()) { self.buffer = buffer }
+    package init() {}
 
     package static func object(_ body: (inout JSONWriter) -> Void) -> ByteBuffer {
         var writer = JSONWriter()

@@ -47,15 +47,12 @@ extension Server {
     func refuseParams(_ request: Request, _ text: String) { refuse(request, code: -32602, text) }
 
     func notify(_ method: String, _ params: (inout JSONWriter) -> Void = { _ in }) {
-        output.line { line in
-            var writer = JSONWriter(into: line)
-            writer.object { message in
-                message.member("jsonrpc", "2.0")
-                message.member("method", method)
-                message.object("params", params)
-            }
-            line = writer.buffer
+        let message = JSONWriter.object { message in
+            message.member("jsonrpc", "2.0")
+            message.member("method", method)
+            message.object("params", params)
         }
+        output.line { $0.writeImmutableBuffer(message) }
     }
 
     func progress(_ request: Request, done: Int, of steps: Int) {

@@ -38,7 +38,9 @@ struct Misbehaviour {
 
     let kind: Kind
     let perSecond: Int
-    let bytes: Int
+    /// Of so many bytes. Made once, like the line of a log: on a small machine a flood that costs us much takes the others' processors.
+    let fill: String
+    let log: (before: String, after: String)  // its number
     let begin: UInt64  // nanoseconds
     /// Occasions so far, those included at which nobody listened; and how often it did so.
     var due = 0
@@ -51,8 +53,11 @@ extension Server {
         guard let kind = arguments?["kind"]?.string.flatMap(Misbehaviour.Kind.init) else {
             return refuseParams(request, "misbehave needs a kind: \(Misbehaviour.Kind.list)")
         }
+        let fill = String(repeating: "x", count: arguments?.count("bytes") ?? 0)
+        let params = #"{"level":"info","logger":\#(JSONString.encoded(behaviour.name)),"data":""#
         misbehaviour = Misbehaviour(
-            kind: kind, perSecond: arguments?.count("perSecond") ?? 0, bytes: arguments?.count("bytes") ?? 0, begin: Descriptor.now())
+            kind: kind, perSecond: arguments?.count("perSecond") ?? 0, fill: fill,
+            log: (#"{"jsonrpc":"2.0","method":"notifications/message","params":\#(params)"#, #" \#(fill)"}}"#), begin: Descriptor.now())
         output.isDripping = kind == .drips
         let end = Descriptor.now() + UInt64(arguments?.count("ms") ?? 0) * 1_000_000
         hold(request)
@@ -83,7 +88,7 @@ extension Server {
 
     /// - Returns: whether there was an opportunity.
     private func misbehaveOnce(_ misbehaviour: Misbehaviour, _ number: Int) -> Bool {
-        let fill = String(repeating: "x", count: misbehaviour.bytes)
+        let fill = misbehaviour.fill
         switch misbehaviour.kind {
         case .deaf, .duplicates, .answersToCancelled: return false
         case .drips:
@@ -101,10 +106,10 @@ extension Server {
             default: notify("notifications/cancelled") { $0.member("requestId", json: "\(number)") }
             }
         case .logs:
-            notify("notifications/message") { params in
-                params.member("level", "info")
-                params.member("logger", behaviour.name)
-                params.member("data", "\(number) \(fill)")
+            output.line { line in
+                line.writeString(misbehaviour.log.before)
+                line.writeString(String(number))
+                line.writeString(misbehaviour.log.after)
             }
         case .changes: notify("notifications/tools/list_changed")
         case .unknownIDs:

@@ -72,15 +72,12 @@ extension Server {
         questionCount += 1
         let id = RequestID(questionCount)
         questions[id] = take
-        output.line { line in
-            var writer = JSONWriter(into: line)
-            writer.object { message in
-                message.member("jsonrpc", "2.0")
-                message.member("id", json: id.text)
-                question.write(into: &message)
-            }
-            line = writer.buffer
+        let message = JSONWriter.object { message in
+            message.member("jsonrpc", "2.0")
+            message.member("id", json: id.text)
+            question.write(into: &message)
         }
+        output.line { $0.writeImmutableBuffer(message) }
         return id
     }
 

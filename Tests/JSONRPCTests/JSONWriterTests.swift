@@ -29,13 +29,6 @@ struct JSONWriterTests {
         )
     }
 
-    @Test("appends to what the buffer holds")
-    func into() {
-        var writer = JSONWriter(into: ByteBuffer(string: "x="))
-        writer.array { $0.value("") }
-        #expect(String(buffer: writer.buffer) == #"x=[""]"#)
-    }
-
     @Test("writes again what a look into JSON read", arguments: [UInt64(81), 82])
     func roundTrip(seed: UInt64) throws {
         func write(_ view: JSONView, to writer: inout JSONWriter) {
