@@ -60,18 +60,18 @@ package struct Scanner {
     package static let depthLimit = 512
 
     // A pointer and a count, not a buffer: in release neither is checked, and this is the form that costs least. Every read goes
-    // through `byte(at:)` or `word(at:)`, behind a comparison with `count`.
-    private let base: UnsafeRawPointer
-    private let count: Int
+    // through `byte(at:)`, `word(at:)` or `block(at:)`, behind a comparison with `count`.
+    let base: UnsafeRawPointer
+    let count: Int
     private let dialect: Dialect
     /// Bytes consumed so far.
-    package private(set) var offset = 0
+    package internal(set) var offset = 0
     /// Whether a raw CR or LF stood between tokens: such a text is no stdio line until they are removed.
     package private(set) var sawLineBreak = false
     /// Whether an object inside the value had a member `uri`.
     package private(set) var sawURI = false
     /// Whether the string or key scanned last holds an escape; if not, its bytes are its text.
-    package private(set) var lastStringHasEscape = false
+    package internal(set) var lastStringHasEscape = false
 
     package init(_ bytes: UnsafeRawBufferPointer, dialect: Dialect = .strict) {
         // An empty buffer may have no address. Then `count` is 0, and nothing is read through this one.
@@ -82,7 +82,7 @@ package struct Scanner {
 
     /// - Precondition: `index` is in `0..<count`; checked in debug builds, where the tests run.
     @inline(__always)
-    private func byte(at index: Int) -> UInt8 {
+    func byte(at index: Int) -> UInt8 {
         assert((0..<count).contains(index))
         return base.load(fromByteOffset: index, as: UInt8.self)
     }
@@ -90,9 +90,17 @@ package struct Scanner {
     /// Eight bytes, the first in the lowest place.
     /// - Precondition: `index` is in `0...(count - 8)`; checked in debug builds.
     @inline(__always)
-    private func word(at index: Int) -> UInt64 {
+    func word(at index: Int) -> UInt64 {
         assert(index >= 0 && index + 8 <= count)
         return UInt64(littleEndian: base.loadUnaligned(fromByteOffset: index, as: UInt64.self))
+    }
+
+    /// Sixteen bytes.
+    /// - Precondition: `index` is in `0...(count - 16)`; checked in debug builds.
+    @inline(__always)
+    func block(at index: Int) -> SIMD16<UInt8> {
+        assert(index >= 0 && index + 16 <= count)
+        return base.loadUnaligned(fromByteOffset: index, as: SIMD16<UInt8>.self)
     }
 
     package var isAtEnd: Bool { offset >= count }
@@ -119,7 +127,7 @@ package struct Scanner {
 
     /// What to throw at the next byte, or at the lack of one.
     @inline(never)
-    private func unexpected(_ expected: String) -> ScanError {
+    func unexpected(_ expected: String) -> ScanError {
         offset < count
             ? ScanError(.unexpected(byte: byte(at: offset), expected: expected), at: offset) : ScanError(.unexpectedEnd, at: offset)
     }
@@ -161,132 +169,6 @@ package struct Scanner {
         } else {
             throw ScanError(.unexpected(byte: UInt8(ascii: "/"), expected: "a value or a comment"), at: start)
         }
-    }
-
-    // MARK: Strings
-
-    /// Consumes a string.
-    /// - Returns: the place of what stands between its quotes, escapes as they are.
-    @inline(__always)
-    package mutating func scanString() throws(ScanError) -> Place {
-        guard take(UInt8(ascii: "\"")) else { throw unexpected("a string") }
-        // Keys, names and ids are short and plain: what is needed for those is inlined, and no more.
-        let start = offset
-        var index = start
-        for _ in 0..<2 where index + 8 <= count {
-            let stops = Self.stops(in: word(at: index))
-            if stops == 0 {
-                index += 8
-                continue
-            }
-            index += stops.trailingZeroBitCount >> 3
-            guard byte(at: index) == UInt8(ascii: "\"") else { break }
-            lastStringHasEscape = false
-            offset = index + 1
-            return Place(start..<index)
-        }
-        return try scanString(from: start, plainUntil: index)
-    }
-
-    @inline(never)
-    private mutating func scanString(from start: Int, plainUntil: Int) throws(ScanError) -> Place {
-        offset = plainUntil
-        lastStringHasEscape = false
-        while true {
-            skipPlainCharacters()
-            guard offset < count else { throw ScanError(.unexpectedEnd, at: offset) }
-            switch byte(at: offset) {
-            case UInt8(ascii: "\""):
-                offset += 1
-                return Place(start..<offset - 1)
-            case UInt8(ascii: "\\"):
-                lastStringHasEscape = true
-                try skipEscape()
-            case 0..<0x20: throw ScanError(.controlCharacterInString, at: offset)
-            default: try skipUTF8Sequences()
-            }
-        }
-    }
-
-    /// Moves to the first byte that a string scan must look at: a quote, a backslash, a control character, or non-ASCII.
-    @inline(__always)
-    private mutating func skipPlainCharacters() {
-        var index = offset
-        while index + 16 <= count {
-            let first = Self.stops(in: word(at: index))
-            let second = Self.stops(in: word(at: index + 8))
-            guard first | second == 0 else {
-                offset = first != 0 ? index + first.trailingZeroBitCount >> 3 : index + 8 + second.trailingZeroBitCount >> 3
-                return
-            }
-            index += 16
-        }
-        while index < count {
-            switch byte(at: index) {
-            case UInt8(ascii: "\""), UInt8(ascii: "\\"), 0..<0x20, 0x80...:
-                offset = index
-                return
-            default: index += 1
-            }
-        }
-        offset = index
-    }
-
-    /// Sets the high bit of each byte that is a quote, a backslash, a control character or non-ASCII (SWAR).
-    ///
-    /// A subtraction sets the high bit of a byte that is smaller than the subtrahend. It also may of one that is non-ASCII, which
-    /// stops us anyway, and of one behind a true match, which has borrowed from it: so only the lowest bit set counts.
-    @inline(__always)
-    private static func stops(in word: UInt64) -> UInt64 {
-        let ones: UInt64 = 0x0101_0101_0101_0101
-        let highs: UInt64 = 0x8080_8080_8080_8080
-        let quote = (word ^ (ones &* 0x22)) &- ones
-        let backslash = (word ^ (ones &* 0x5C)) &- ones
-        let control = word &- (ones &* 0x20)
-        return (quote | backslash | control | word) & highs
-    }
-
-    private mutating func skipEscape() throws(ScanError) {
-        guard offset + 1 < count else { throw ScanError(.unexpectedEnd, at: count) }
-        switch byte(at: offset + 1) {
-        case UInt8(ascii: "\""), UInt8(ascii: "\\"), UInt8(ascii: "/"), UInt8(ascii: "b"), UInt8(ascii: "f"), UInt8(ascii: "n"),
-            UInt8(ascii: "r"), UInt8(ascii: "t"):
-            offset += 2
-        case UInt8(ascii: "u"):
-            for index in offset + 2..<offset + 6 {
-                guard index < count else { throw ScanError(.unexpectedEnd, at: count) }
-                guard byte(at: index).isHexDigit else { throw ScanError(.invalidEscape, at: offset) }
-            }
-            offset += 6
-        default: throw ScanError(.invalidEscape, at: offset)
-        }
-    }
-
-    /// Consumes what is not ASCII. Text in most scripts has many such characters in a row.
-    private mutating func skipUTF8Sequences() throws(ScanError) {
-        while offset < count, case let lead = byte(at: offset), lead >= 0x80 { try skipUTF8Sequence(lead: lead) }
-    }
-
-    /// Well-formed sequences only: no overlong forms, no surrogates, nothing above U+10FFFF (Unicode, table 3-7).
-    @inline(__always)
-    private mutating func skipUTF8Sequence(lead: UInt8) throws(ScanError) {
-        let length: Int
-        let second: ClosedRange<UInt8>
-        switch lead {
-        case 0xC2...0xDF: (length, second) = (2, 0x80...0xBF)
-        case 0xE0: (length, second) = (3, 0xA0...0xBF)
-        case 0xED: (length, second) = (3, 0x80...0x9F)
-        case 0xE1...0xEF: (length, second) = (3, 0x80...0xBF)
-        case 0xF0: (length, second) = (4, 0x90...0xBF)
-        case 0xF1...0xF3: (length, second) = (4, 0x80...0xBF)
-        case 0xF4: (length, second) = (4, 0x80...0x8F)
-        default: throw ScanError(.invalidUTF8, at: offset)
-        }
-        guard offset + length <= count, second.contains(byte(at: offset + 1)) else { throw ScanError(.invalidUTF8, at: offset) }
-        for index in offset + 2..<offset + length where !(0x80...0xBF).contains(byte(at: index)) {
-            throw ScanError(.invalidUTF8, at: offset)
-        }
-        offset += length
     }
 
     // MARK: Other values
