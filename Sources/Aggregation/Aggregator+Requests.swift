@@ -237,9 +237,9 @@ extension Aggregator {
             }
         }
         if isRefusal(message, of: downstream, forwarded, host: host) { return }
-        if needsTask(message, forwarded), let original = host.originals[forwarded.request.id] {
-            return deliver(
-                original.message, forwarded.request, .tool, to: downstream, as: original.nameJSON, host: host, asTask: true)
+        if needsTask(message, forwarded), !forwarded.request.isAway(host), let original = host.originals[forwarded.request.id] {
+            let request = unparked(forwarded.request, host: host)
+            return deliver(original.message, request, .tool, to: downstream, as: original.nameJSON, host: host, asTask: true)
         }
         var message = message
         switch forwarded.purpose {

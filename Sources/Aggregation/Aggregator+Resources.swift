@@ -47,7 +47,7 @@ extension Aggregator {
         }
         let isForOne = message.places[.requestState].isPresent || message.places[.inputResponses].isPresent
         host.reads[request.id] = HostConnection.Read(
-            message: message, candidates: isForOne ? [] : candidates, asked: Set(candidates + [first.id]), isForOne: isForOne,
+            message: message, candidates: isForOne ? [] : candidates, asked: [first.id], isForOne: isForOne,
             hasOwner: hasOwner)
         deliver(message, request, .read, to: first, as: nil, host: host)
     }
@@ -56,6 +56,8 @@ extension Aggregator {
     /// - Returns: the answer for the host; `nil` if another server is asked. When none has the resource, the one that should have had
     ///   it knows best why not.
     func answerOfRead(_ answer: Message, _ forwarded: ForwardedRequest, host: HostConnection) -> Message? {
+        // It is kept until the host comes back, which may have given the id to something else.
+        if forwarded.request.isAway(host) { return answer }
         guard var read = host.reads.removeValue(forKey: forwarded.request.id), answer.kind == .error else { return answer }
         let code = answer.errorSummary.code
         // Servers differ in how they say so; what else these codes may mean, another server may know better as well.
@@ -72,7 +74,7 @@ extension Aggregator {
             return nil
         }
         if read.hasOwner { return refusal }
-        if waitForServers(read.message, request, host: host) { return nil }
+        if !read.isForOne, waitForServers(read.message, request, host: host) { return nil }
         if isOnly { return refusal }
         let uri = read.message.string(read.message.places[.uri]) ?? ""
         return (try? Message(scanning: notFound(request, uri: uri))) ?? refusal
@@ -99,7 +101,9 @@ extension Aggregator {
     /// Whom to ask for a resource when those before do not have it.
     private func next(of read: inout HostConnection.Read) -> Downstream? {
         while !read.candidates.isEmpty {
-            if let next = downstreams[read.candidates.removeFirst()], next.isAvailable { return next }
+            guard let next = downstreams[read.candidates.removeFirst()], next.isAvailable else { continue }
+            read.asked.insert(next.id)
+            return next
         }
         guard !read.hasOwner, !read.isForOne else { return nil }
         // One may have become ready since the first was asked.
@@ -110,8 +114,8 @@ extension Aggregator {
 
     /// It is a read for which another server can be asked, or was, because nobody says that this one has the resource.
     func isGuess(_ request: HostRequest) -> Bool {
-        guard let read = hosts[request.connection]?.reads[request.id], !read.hasOwner else { return false }
-        return read.refusal != nil || !read.candidates.isEmpty
+        guard var read = hosts[request.connection]?.reads[request.id], !read.hasOwner else { return false }
+        return read.refusal != nil || next(of: &read) != nil
     }
 
     private func notFound(_ request: HostRequest, uri: String) -> ByteBuffer {

@@ -35,7 +35,7 @@ final class HostConnection {
     struct Read {
         var message: Message
         var candidates: [DownstreamID]
-        /// These, and those who were asked already.
+        /// Those who were asked already.
         var asked: Set<DownstreamID>
         /// It brings what a person entered for the first server, which is not for another.
         var isForOne: Bool

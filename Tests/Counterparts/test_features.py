@@ -428,6 +428,27 @@ def test_a_question_of_a_server_that_does_not_have_the_resource_is_not_for_the_n
     assert host.answer(id)["result"]["contents"][0]["text"] == "second"
 
 
+def test_an_id_used_again_while_the_host_fetches_input_is_another_request(bench):
+    first = server_with(bench, "first", answers={"*": "held"})
+    second = server_with(bench, "second", answers={"*": contents("u://y", "second")})
+    host = bench.host(bench.config(), None)
+    host.envelope = tools.envelope({"elicitation": {"form": {}}})
+    assert names(host, "resources/list", "resources", "uri") == []
+    host.post("resources/read", {"uri": "u://x"}, id="seven")
+    _, x = first.wait_for("resources/read", uri="u://x")
+    first.question("q", "elicitation/create", {"message": "Which?", "requestedSchema": {"type": "object", "properties": {}}})
+    state = host.answer("seven")["result"]["requestState"]
+    host.post("resources/read", {"uri": "u://y"}, id="seven")
+    _, y = first.wait_for("resources/read", uri="u://y")
+    first.say({"id": x["id"], "error": {"code": -32002, "message": "x is not here"}})
+    first.say({"id": y["id"], **contents("u://y", "first")})
+    host.out.wait_for(lambda line: b'"first"' in line, tools.PATIENCE)
+    back = host.ask("resources/read", {"uri": "u://x", "requestState": state, "inputResponses": {"q0": {"action": "decline"}}})
+    assert "x is not here" in back["error"]["message"]
+    assert len([message for message in host.messages() if message.get("id") == "seven"]) == 2
+    assert not [message for message in second.got() if message.get("method") == "resources/read"]
+
+
 def test_a_refused_subscription_is_none(bench):
     bench.scripted("without", {"capabilities": {"resources": {}}, "lists": {"resources/list": [[resource("s://w")]]}})
     refusal = {"code": -32603, "message": "not this one"}
