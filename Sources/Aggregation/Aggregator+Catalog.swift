@@ -177,11 +177,18 @@ extension Aggregator {
             flush()
         }
         await withTaskCancellationHandler {
-            guard !isSettled(key), !Task.isCancelled else { return }
-            await withCheckedContinuation { settledWaiters.append((key, $0)) }
+            await waitUntilSettled(key)
         } onCancel: {
             // All of them: nobody who is cancelled looks at the difference.
             eventLoop.execute { self.assumeIsolated { $0.resumeSettledWaiters(all: true) } }
+        }
+    }
+
+    private func waitUntilSettled(_ key: String?) async {
+        await withCheckedContinuation { continuation in
+            // Looked at here, and not before: a task that prefers another executor may leave the actor on its way into this closure.
+            guard !isSettled(key), !Task.isCancelled else { return continuation.resume() }
+            settledWaiters.append((key, continuation))
         }
     }
 

@@ -89,8 +89,9 @@ extension Aggregator {
 
     /// - Returns: `nil` if it was cancelled.
     fileprivate func localRequest(_ connection: HostConnectionID, _ number: Int, _ method: Method, params: ByteBuffer?) async -> Message? {
-        guard !Task.isCancelled, local[connection] != nil else { return nil }
-        return await withCheckedContinuation { continuation in
+        await withCheckedContinuation { continuation in
+            // Looked at here: on the way into this closure the task may have left the actor, and others been at work.
+            guard !Task.isCancelled, local[connection] != nil else { return continuation.resume(returning: nil) }
             local[connection]?.waiting[number] = continuation
             received(.complete(Composition.request(id: number, method, params: params)), from: connection)
             flush()
