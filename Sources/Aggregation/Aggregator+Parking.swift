@@ -314,8 +314,3 @@ extension Aggregator {
         for (parking, call) in host.parked where waitingToo || call.request == nil { endParking(parking, host: host, reason: reason) }
     }
 }
-
-extension HostRequest {
-    /// It was answered with a question, and its host has not come back: its id is free for another.
-    func isAway(_ host: HostConnection) -> Bool { parking.map { host.parked[$0]?.request == nil } ?? false }
-}

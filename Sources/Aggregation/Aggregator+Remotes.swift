@@ -151,8 +151,8 @@ extension Aggregator {
         debug("server '\(downstream.key)': refused a request: \(text)")
         // Others may have been refused for the same reason just before: one look at the server serves all.
         let isKnown = downstream.life.isReady
-        guard isKnown || downstream.isConnected, !request.isAway(host), var original = host.originals[request.id], !original.wasRepeated,
-            downstream.queue.count < Limits.waitingCalls
+        guard isKnown || downstream.isConnected, !host.isAway(from: request), var original = host.originals[request.id],
+            !original.wasRepeated, downstream.queue.count < Limits.waitingCalls
         else {
             let why = redact("Server '\(downstream.key)' refused the request, which was not carried out: \(text)")
             host.answer(request, line: Composition.error(id: request.id, .internalError, why))

@@ -237,7 +237,7 @@ extension Aggregator {
             }
         }
         if isRefusal(message, of: downstream, forwarded, host: host) { return }
-        if needsTask(message, forwarded), !forwarded.request.isAway(host), let original = host.originals[forwarded.request.id] {
+        if needsTask(message, forwarded), !host.isAway(from: forwarded.request), let original = host.originals[forwarded.request.id] {
             let request = unparked(forwarded.request, host: host)
             return deliver(original.message, request, .tool, to: downstream, as: original.nameJSON, host: host, asTask: true)
         }

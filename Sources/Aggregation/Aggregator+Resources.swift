@@ -45,10 +45,9 @@ extension Aggregator {
             if waitForServers(message, request, host: host) { return }
             return host.answer(request, line: notFound(request, uri: uri))
         }
-        let isForOne = message.places[.requestState].isPresent || message.places[.inputResponses].isPresent
-        host.reads[request.id] = HostConnection.Read(
-            message: message, candidates: isForOne ? [] : candidates, asked: [first.id], isForOne: isForOne,
-            hasOwner: hasOwner)
+        var read = HostConnection.Read(message: message, candidates: candidates, asked: [first.id], hasOwner: hasOwner)
+        if read.isForOne { read.candidates = [] }
+        host.reads[request.id] = read
         deliver(message, request, .read, to: first, as: nil, host: host)
     }
 
@@ -57,7 +56,7 @@ extension Aggregator {
     ///   it knows best why not.
     func answerOfRead(_ answer: Message, _ forwarded: ForwardedRequest, host: HostConnection) -> Message? {
         // It is kept until the host comes back, which may have given the id to something else.
-        if forwarded.request.isAway(host) { return answer }
+        if host.isAway(from: forwarded.request) { return answer }
         guard var read = host.reads.removeValue(forKey: forwarded.request.id), answer.kind == .error else { return answer }
         let code = answer.errorSummary.code
         // Servers differ in how they say so; what else these codes may mean, another server may know better as well.

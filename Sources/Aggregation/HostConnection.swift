@@ -38,7 +38,7 @@ final class HostConnection {
         /// Those who were asked already.
         var asked: Set<DownstreamID>
         /// It brings what a person entered for the first server, which is not for another.
-        var isForOne: Bool
+        var isForOne: Bool { message.places[.requestState].isPresent || message.places[.inputResponses].isPresent }
         /// The first server was asked for a reason: it lists the resource, mentioned it, or has a template for it.
         var hasOwner: Bool
         /// What the first server said.
@@ -202,10 +202,16 @@ final class HostConnection {
         inputs[request.id] = nil
     }
 
+    /// The request was answered with a question, and the host has not come back for it: its id is free for another.
+    func isAway(from request: HostRequest) -> Bool {
+        guard let parking = request.parking, let call = parked[parking] else { return false }
+        return call.request == nil
+    }
+
     /// Keeps the answer of a parked call until the host comes back for it.
     /// - Returns: `false` if the host waits for it now.
     private func keep(_ request: HostRequest, _ line: () -> ByteBuffer) -> Bool {
-        guard let parking = request.parking, let call = parked[parking], call.request == nil else { return false }
+        guard isAway(from: request), let parking = request.parking else { return false }
         parked[parking]?.answer = try? Message(scanning: line())
         return true
     }

@@ -96,10 +96,10 @@ extension Scanner {
         return (quote | backslash | control | word) & highs
     }
 
+    /// What is no simple escape.
     /// - Returns: where the escape at the offset ends.
     private func endOfEscape() throws(ScanError) -> Int {
         guard offset + 1 < count else { throw ScanError(.unexpectedEnd, at: count) }
-        if byte(at: offset + 1).isSimpleEscape { return offset + 2 }
         guard byte(at: offset + 1) == UInt8(ascii: "u") else { throw ScanError(.invalidEscape, at: offset) }
         for index in offset + 2..<offset + 6 {
             guard index < count else { throw ScanError(.unexpectedEnd, at: count) }
