@@ -159,6 +159,9 @@ extension Aggregator {
         resumeSettledWaiters()
         guard areAllSettled else { return proceedWithEarlyRequests() }
         endListWait()
+        guard !hasStarted else { return }
+        hasStarted = true
+        surroundings.releaseStart()
     }
 
     /// Waits until every server is ready, or has failed at least once, or need not be started; no longer if the task is cancelled.

@@ -259,13 +259,13 @@ extension Aggregator {
     }
 
     private func forwardLog(_ message: Message, of downstream: Downstream) {
-        guard let level = message.string(message.places[.level]).flatMap(LogLevel.init(rawValue:)) else {
+        guard let level = message.string(message[.level]).flatMap(LogLevel.init(rawValue:)) else {
             return debug("server '\(downstream.key)': ignored a log message without a level")
         }
         var splice = Splice(message)
-        if let logger = message.string(message.places[.logger]) {
+        if let logger = message.string(message[.logger]) {
             splice.replace(.logger, with: .json(JSONString.encoded("\(downstream.key)/\(logger)")))
-        } else if message.places[.logger].isAbsent {
+        } else if message[.logger].isAbsent {
             splice.insert("\"logger\":\(JSONString.encoded(downstream.key))", into: .params)
         }
         // A stateless host hears of what happens to its requests, and only if it wants to. Which of them it is about is not said.

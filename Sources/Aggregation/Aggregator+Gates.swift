@@ -133,7 +133,7 @@ extension Aggregator {
     func enqueue(_ call: WaitingCall, for downstream: Downstream, host: HostConnection) {
         host.waiting[call.request.id] = .queued(downstream.id)
         downstream.queue.append(call)
-        expectExpiry(of: downstream, within: now.duration(to: call.deadline))
+        expectExpiry(of: downstream, at: call.deadline)
     }
 
     /// How long a request may wait to be sent, or to be sent again.
@@ -145,6 +145,7 @@ extension Aggregator {
     /// Sends what waits, as far as it may pass.
     func admitWaiting(at downstream: Downstream) {
         guard downstream.life.isReady, downstream.child?.isOutputClosed != true, !downstream.queue.isEmpty else { return }
+        guard mayPass(downstream) else { return }
         // Out of its place while it is worked on: what comes back to it came after these.
         var queue = downstream.queue
         downstream.queue = CallQueue()

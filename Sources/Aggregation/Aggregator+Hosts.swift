@@ -81,7 +81,7 @@ extension Aggregator {
         // An element that is no request, and so has no id to answer under, gets no answer: an error needs an id in this revision.
         let answers = elements.count { element in
             switch element {
-            case .success(let message): message.kind == .request
+            case .success(let message): message.isRequest
             case .failure(let error): error.id != nil && error.namesMethod
             }
         }
@@ -98,12 +98,12 @@ extension Aggregator {
     }
 
     private func received(_ message: Message, from host: HostConnection, batch: Int?) {
-        if message.kind == .request, let id = message.id, let refusal = refusal(of: id, from: host) {
+        if message.isRequest, let id = message.id, let refusal = refusal(of: id, from: host) {
             return answerTwin(HostRequest(connection: host.id, id: id, batch: batch), of: host, with: refusal)
         }
         let wasNew = host.machine.session == .new
         // What it is told of servers depends on what they will be told of it.
-        if clientCapabilities == nil || areCapabilitiesAssumed, let host = HostProtocol.abilities(in: message) {
+        if needsAbilities, let host = HostProtocol.abilities(in: message) {
             restoreOffers(for: host.capabilities, host.era)
         }
         let action = host.machine.received(message, inBatch: batch != nil, instructions: instructions(), extensions: extensions())

@@ -40,8 +40,8 @@ extension Aggregator {
         }
         guard host.originals[request.id] != nil else { return refuse("this request has none in its revision") }
         // Keys as they were written: what comes back stands under the same.
-        let entries = message.view(message.places[.inputRequests]).entries.map { (name: String(buffer: $0.key), value: $0.value) }
-        let state = message.places[.requestState].isPresent ? message.slice(message.places[.requestState]) : nil
+        let entries = message.view(message[.inputRequests]).entries.map { (name: String(buffer: $0.key), value: $0.value) }
+        let state = message[.requestState].isPresent ? message.slice(message[.requestState]) : nil
         guard !entries.isEmpty || state != nil else { return refuse("it asks for nothing") }
         guard entries.count <= Limits.questions else { return refuse("it asks for more than \(Limits.questions) things") }
         guard Set(entries.map(\.name)).count == entries.count else { return refuse("it asks twice under one key") }
@@ -114,14 +114,14 @@ extension Aggregator {
         _ message: Message, asInputOf request: HostRequest, key: String, _ question: HostConnection.Question, host: HostConnection
     ) {
         guard host.inputs[request.id] != nil else { return }
-        if message.kind == .result {
-            host.inputs[request.id]?.responses[key] = message.slice(message.places[.result])
+        if message.isResult {
+            host.inputs[request.id]?.responses[key] = message.slice(message[.result])
         } else if question.method == .elicit {
             // Input can be results only; this one says that nobody answered.
             host.inputs[request.id]?.responses[key] = Self.cancelledElicitation
         } else {
             withdrawInput(request.id, host: host, reason: "another question of the same request failed")
-            let error = message.view(message.places[.error])
+            let error = message.view(message[.error])
             let line = JSONWriter.object {
                 $0.member("jsonrpc", "2.0")
                 $0.member("id", json: request.id.text)

@@ -22,8 +22,8 @@ struct ParkedCall {
 
         init(_ message: Message) {
             method = message.methodName
-            subject = message.text(message.places[message.places[.name].isPresent ? .name : .uri])
-            let place = message.places[.arguments]
+            subject = message.text(message[message[.name].isPresent ? .name : .uri])
+            let place = message[.arguments]
             guard place.isPresent else {
                 arguments = nil
                 return
@@ -67,7 +67,7 @@ extension Aggregator {
         host: HostConnection
     ) {
         let request = cause.request.request
-        let params = message.places[.params].isPresent ? message.view(message.places[.params]) : nil
+        let params = message[.params].isPresent ? message.view(message[.params]) : nil
         let revision = downstream.machine.introduction?.revision ?? .newestHandshake
         guard let envelope = request.envelope, envelope.capabilities.known(in: revision).allows(method, params: params) else {
             return answer(
@@ -160,7 +160,7 @@ extension Aggregator {
     /// Takes a request that brings what was asked for.
     /// - Returns: the request as it is to be sent on; `nil` if it has been dealt with.
     func resume(_ message: Message, _ request: HostRequest, host: HostConnection) -> Message? {
-        guard request.era == .stateless, let state = message.string(message.places[.requestState]), state.hasPrefix(statePrefix) else {
+        guard request.era == .stateless, let state = message.string(message[.requestState]), state.hasPrefix(statePrefix) else {
             return message
         }
         guard let (parking, call) = host.parked.first(where: { $0.value.state == state }), call.binding == ParkedCall.Binding(message)
@@ -169,7 +169,7 @@ extension Aggregator {
             return nil
         }
         cancel(.parked(host.id, parking))
-        let view = message.view(message.places[.inputResponses])
+        let view = message.view(message[.inputResponses])
         let responses = Dictionary(view.members.map { ($0.name, $0.value) }) { first, _ in first }
         guard let number = call.number else { return resend(message, request, call, parking, responses, host: host) }
         var resumed = request
@@ -189,7 +189,7 @@ extension Aggregator {
             fail(resumed, purpose, .outcomeUnknown, "Its server is gone. The call may have had effects; check before you repeat it.")
             return nil
         }
-        let token = message.places[.metaProgressToken]
+        let token = message[.metaProgressToken]
         downstream.machine.update(number, now: now) {
             $0.request = resumed
             $0.progressToken = message.isToken(token) ? message.text(token) : nil
@@ -214,7 +214,7 @@ extension Aggregator {
     /// - Returns: `false` if this host cannot be asked to.
     func askToVisit(_ message: Message, of downstream: Downstream, _ request: HostRequest, host: HostConnection) -> Bool {
         guard request.envelope?.capabilities.elicitationURL == true, let original = host.originals[request.id] else { return false }
-        let elicitations = message.view(message.places[.error])["data"]?["elicitations"]?.elements ?? []
+        let elicitations = message.view(message[.error])["data"]?["elicitations"]?.elements ?? []
         guard !elicitations.isEmpty, elicitations.count <= Limits.questions, host.parked.count < Limits.parkedCalls else { return false }
         let parking = host.nextParking()
         host.parked[parking] = ParkedCall(

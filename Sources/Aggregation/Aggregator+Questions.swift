@@ -40,7 +40,7 @@ extension Aggregator {
             if hosts.values.contains(where: \.mayBecomeReady) { return downstream.earlyQuestions.append(message) }
             return answer(id, of: downstream, .internalError, "No host is there that could be asked")
         }
-        let params = message.places[.params].isPresent ? message.view(message.places[.params]) : nil
+        let params = message[.params].isPresent ? message.view(message[.params]) : nil
         let revision = downstream.machine.introduction?.revision ?? .newestHandshake
         guard host.machine.capabilities.known(in: revision).allows(method, params: params) else {
             return answer(
@@ -50,7 +50,7 @@ extension Aggregator {
         guard method != .elicit || Downlevel.canElicit(params, in: hostRevision) else {
             return reply(id, of: downstream, Self.cancelledElicitation)
         }
-        let token = message.places[.metaProgressToken]
+        let token = message[.metaProgressToken]
         let question = HostConnection.Question(
             downstream: downstream.id, origin: .request(id), method: method, progressToken: token.isPresent ? message.text(token) : nil)
         guard let number = host.questions.insert(question) else {
@@ -69,8 +69,8 @@ extension Aggregator {
             host.tasks.first { $0.value.downstream == downstream.id && $0.value.idJSON == id }?.key
         }
         var message = bridge.relatedTask(in: message, task.map(JSONString.encoded))
-        if method != .rootsList, message.places[.params].isPresent {
-            let params = JSONView.whole(EraBridge.labelled(message.view(message.places[.params]), of: method, downstream.key))
+        if method != .rootsList, message[.params].isPresent {
+            let params = JSONView.whole(EraBridge.labelled(message.view(message[.params]), of: method, downstream.key))
             let older = method == .elicit ? Downlevel.elicitation(params, for: hostRevision) : nil
             var splice = Splice(message)
             splice.replace(.params, with: .bytes(older ?? params.json))
@@ -120,10 +120,10 @@ extension Aggregator {
         guard let downstream = downstreams[question.downstream] else { return }
         closeQuestion(id, of: downstream)
         if downstream.taskQuestions[id] != nil {
-            return reply(id, of: downstream, message.kind == .result ? message.slice(message.places[.result]) : Self.cancelledElicitation)
+            return reply(id, of: downstream, message.isResult ? message.slice(message[.result]) : Self.cancelledElicitation)
         }
         var splice = Splice(message)
-        splice.replace(.id, with: .json(id.text))
+        splice.replace(.id, with: id.replacement)
         downstream.connection?.send(splice)
     }
 
@@ -242,7 +242,7 @@ extension Aggregator {
 extension Aggregator {
     /// Told to the hosts that may have been asked, if the server did ask under this id.
     func forwardElicitationComplete(_ message: Message, of downstream: Downstream) {
-        let id = message.view(message.places[.params])["elicitationId"]?.string
+        let id = message.view(message[.params])["elicitationId"]?.string
         guard let id, downstream.elicitations.remove(id) != nil else {
             return debug("server '\(downstream.key)': completed an elicitation that nobody was told of")
         }

@@ -110,10 +110,10 @@ extension Aggregator {
         let own = name.flatMap { JSONView.whole(ByteBuffer(string: $0)).string }
         var request = OutgoingRequest(
             id: id, method: message.methodName,
-            name: OutgoingRequest.nameMember(of: message).flatMap { own ?? message.string(message.places[$0]) },
+            name: OutgoingRequest.nameMember(of: message).flatMap { own ?? message.string(message[$0]) },
             envelopeRevision: Revision.newestStateless.rawValue)
         if message.method == .toolsCall, let tool = request.name, let parameters = remote.parameters[tool] {
-            let arguments = message.view(message.places[.arguments])
+            let arguments = message.view(message[.arguments])
             request.parameters = parameters.compactMap { parameter in
                 parameter.value(in: arguments).map { (parameter.name, $0) }
             }
@@ -143,7 +143,7 @@ extension Aggregator {
     /// between it and us: hosts never see them.
     /// - Returns: whether that is all there is to say to the host now.
     func isRefusal(_ message: Message, of downstream: Downstream, _ forwarded: ForwardedRequest, host: HostConnection) -> Bool {
-        guard downstream.remote != nil, message.kind == .error else { return false }
+        guard downstream.remote != nil, message.isError else { return false }
         let (code, text) = message.errorSummary
         let kind = code.flatMap(ErrorCode.init(rawValue:))
         guard kind == .headerMismatch || kind == .unsupportedProtocolVersion else { return false }

@@ -16,10 +16,10 @@ extension Aggregator {
         guard let message = resume(message, request, host: host) else { return }
         let route: Route
         do throws(UnknownFeature) {
-            route = try presentCatalog.route(kind, message.places[.name], in: message)
+            route = try presentCatalog.route(kind, message[.name], in: message)
         } catch {
             if waitForServers(message, request, host: host) { return }
-            if let downstream = downServer(ofPrefixIn: message.string(message.places[.name]) ?? "") {
+            if let downstream = downServer(ofPrefixIn: message.string(message[.name]) ?? "") {
                 return fail(request, kind.purpose, downstream.unavailability, describeDown(downstream), of: downstream)
             }
             // One that is to be sent again, and nobody has it any more: it may have been carried out before.
@@ -66,13 +66,13 @@ extension Aggregator {
             return refuse(request, purpose, "Server '\(downstream.key)' does not read what it is sent", of: downstream)
         }
         let era = downstream.machine.era ?? .handshake
-        if era == .handshake, request.era == .stateless, message.places[.requestState].isPresent {
+        if era == .handshake, request.era == .stateless, message[.requestState].isPresent {
             return host.answer(request, line: Composition.error(id: request.id, .invalidParams, Self.unknownState))
         }
         // What is called may change what was just subscribed to.
         if era == .stateless, changedListens.contains(downstream.id) { renewListens() }
         // One that asked for a task itself follows it itself.
-        let wantsTask = message.places[.task].isPresent && host.knowsTasks(request)
+        let wantsTask = message[.task].isPresent && host.knowsTasks(request)
         let hasTasks = downstream.machine.introduction?.capabilities.tasks == true
         if wantsTask, !hasTasks || era == .stateless {
             let text = "Server '\(downstream.key)' cannot run this as a task"
@@ -89,14 +89,14 @@ extension Aggregator {
             if method == .tasksResult { forwarded.idleTimeout = downstream.config.maxTimeout ?? Limits.taskWait }
         }
         // What brings something that was asked for is about one attempt alone.
-        if input == nil, request.parking == nil, !wantsTask, purpose.isWork, message.places[.requestState].isAbsent {
+        if input == nil, request.parking == nil, !wantsTask, purpose.isWork, message[.requestState].isAbsent {
             forwarded.line = message.bytes
             forwarded.isHarmless = mayRepeat(purpose, isRepeatable: isRepeatable, at: downstream)
         }
         guard let id = downstream.machine.forward(forwarded, now: now) else {
             return refuse(request, purpose, "Server '\(downstream.key)' has too many requests in flight", of: downstream)
         }
-        if !downstream.inputStates.isEmpty, let state = message.string(message.places[.requestState]) { downstream.inputCame(state) }
+        if !downstream.inputStates.isEmpty, let state = message.string(message[.requestState]) { downstream.inputCame(state) }
         host.waiting[request.id] = .sent(downstream.id, id)
         downstream.figures.sent += 1
         if let limit = downstream.config.rateLimit, purpose.isWork { downstream.window.add(now, limit) }
@@ -114,8 +114,7 @@ extension Aggregator {
         } else {
             connection.send(splice)
         }
-        let rest = forwarded.latest.map { max(.zero, now.duration(to: $0)) } ?? forwarded.idleTimeout
-        expectExpiry(of: downstream, within: min(forwarded.idleTimeout, rest))
+        expectExpiry(of: downstream, at: forwarded.deadline(from: now))
     }
 
     /// What is kept of a request while its server works on it.
@@ -123,7 +122,7 @@ extension Aggregator {
         for message: Message, _ request: HostRequest, _ purpose: ForwardedRequest.Purpose, at downstream: Downstream,
         host: HostConnection, now: Instant
     ) -> ForwardedRequest {
-        let token = message.places[.metaProgressToken]
+        let token = message[.metaProgressToken]
         let forwarded = ForwardedRequest(
             request: request, purpose: purpose, progressToken: message.isToken(token) ? message.text(token) : nil,
             idleTimeout: downstream.config.timeout, latest: nil)
@@ -159,7 +158,7 @@ extension Aggregator {
         case .subscribe: subscribe(message, request, host: host)
         case .unsubscribe: unsubscribe(message, request, host: host)
         case .listen:
-            let filter = SubscriptionFilter(message.view(message.places[.params])["notifications"] ?? message.view(.absent))
+            let filter = SubscriptionFilter(message.view(message[.params])["notifications"] ?? message.view(.absent))
             listen(filter ?? SubscriptionFilter(), message, request, host: host)
         default: break  // nothing else is ever kept
         }
@@ -225,9 +224,9 @@ extension Aggregator {
     func forwardAnswer(_ message: Message, of downstream: Downstream, to forwarded: ForwardedRequest) {
         guard let host = hosts[forwarded.request.connection] else { return }
         let era = forwarded.serverEra
-        if era == .stateless, forwarded.request.era == .handshake, message.kind == .result, message.places[.resultType].isPresent {
+        if era == .stateless, forwarded.hostEra == .handshake, message.isResult, message[.resultType].isPresent {
             if forwarded.purpose == .read { host.reads[forwarded.request.id] = nil }
-            switch message.string(message.places[.resultType]) {
+            switch message.string(message[.resultType]) {
             case "complete": break
             case "task" where forwarded.runsAsTask: break
             case "input_required": return fetchInput(message, of: downstream, forwarded, host: host)
@@ -250,16 +249,16 @@ extension Aggregator {
         case .read:
             guard let answer = answerOfRead(message, forwarded, host: host) else { return }
             message = answer
-        case .subscribe(let uri) where forwarded.request.era == .stateless:
-            return subscribed(uri, downstream, listener: forwarded.request, isRefused: message.kind == .error, host: host)
-        case .subscribe(let uri): subscribed(uri, downstream, forwarded.request, isRefused: message.kind == .error)
+        case .subscribe(let uri) where forwarded.hostEra == .stateless:
+            return subscribed(uri, downstream, listener: forwarded.request, isRefused: message.isError, host: host)
+        case .subscribe(let uri): subscribed(uri, downstream, forwarded.request, isRefused: message.isError)
         case .unsubscribe(let uri): unsubscribed(uri, forwarded.request)
         }
-        if message.mentionsURI, message.kind == .result { remember(message, of: downstream) }
-        if message.kind == .error, message.errorSummary.code == ErrorCode.urlElicitationRequired.rawValue {
+        if message.mentionsURI, message.isResult { remember(message, of: downstream) }
+        if message.isError, message.errorSummary.code == ErrorCode.urlElicitationRequired.rawValue {
             if askToVisit(message, of: downstream, forwarded.request, host: host) { return }
             // The server may say of these, too, that they are complete.
-            let elicitations = message.view(message.places[.error])["data"]?["elicitations"]?.elements ?? []
+            let elicitations = message.view(message[.error])["data"]?["elicitations"]?.elements ?? []
             for id in elicitations.prefix(Limits.elicitations).compactMap({ $0["elicitationId"]?.string }) { downstream.sawElicitation(id) }
         }
         if let parking = forwarded.request.parking { leaveQuestions(of: parking, host: host) }
@@ -271,20 +270,20 @@ extension Aggregator {
         _ message: Message, of downstream: Downstream, from era: Revision.Era, to forwarded: ForwardedRequest, host: HostConnection
     ) {
         let request = forwarded.request
-        if message.kind == .error {
+        if message.isError {
             let error = bridge.error(message, from: era, to: request.era, isRead: forwarded.purpose == .read)
             return host.answer(request, with: Splice(withoutForeignError(error, for: host, request, label: downstream.key)))
         }
-        if era == .stateless, request.era == .stateless, let state = message.string(message.places[.requestState]),
-            message.string(message.places[.resultType]) == "input_required"
+        if era == .stateless, request.era == .stateless, let state = message.string(message[.requestState]),
+            message.string(message[.resultType]) == "input_required"
         {
             downstream.askedForInput(state, host: host.id, now: now)
         }
         let message = downlevelled(message, from: era, forwarded, for: host)
         let isCacheable = forwarded.purpose == .read
-        if isCacheable, era == .stateless, message.places[.requestState].isPresent, let original = host.originals[request.id] {
+        if isCacheable, era == .stateless, message[.requestState].isPresent, let original = host.originals[request.id] {
             // The next try brings what is meant for this server alone.
-            ownership.saw(original.message.string(original.message.places[.uri]) ?? "", from: downstream.id)
+            ownership.saw(original.message.string(original.message[.uri]) ?? "", from: downstream.id)
         }
         guard let splice = bridge.result(message, from: era, to: request.era, isCacheable: isCacheable, label: downstream.key) else {
             let line = Composition.error(id: request.id, .internalError, "The server's result is no object")
@@ -356,10 +355,13 @@ extension Aggregator {
     // MARK: Time
 
     func expectExpiry(of downstream: Downstream, within timeout: Duration) {
-        let due = now.advanced(by: timeout)
+        expectExpiry(of: downstream, at: now.advanced(by: timeout))
+    }
+
+    func expectExpiry(of downstream: Downstream, at due: Instant) {
         if let next = downstream.nextExpiry, next <= due { return }
         downstream.nextExpiry = due
-        set(.expiry(downstream.id), after: timeout)
+        set(.expiry(downstream.id), after: max(.zero, now.duration(to: due)))
     }
 
     func expireCalls(of downstream: Downstream) {
@@ -420,11 +422,11 @@ extension Aggregator {
     private func downlevelled(_ message: Message, from era: Revision.Era, _ forwarded: ForwardedRequest, for host: HostConnection)
         -> Message
     {
-        guard forwarded.request.era == .handshake, let revision = host.machine.revision else { return message }
+        guard forwarded.hostEra == .handshake, let revision = host.machine.revision else { return message }
         guard revision < .v2025_06_18 || era == .stateless, forwarded.purpose == .tool || forwarded.purpose == .prompt else {
             return message
         }
-        guard let result = Downlevel.result(message.view(message.places[.result]), for: revision) else { return message }
+        guard let result = Downlevel.result(message.view(message[.result]), for: revision) else { return message }
         var splice = Splice(message)
         splice.replace(.result, with: .bytes(result))
         return (try? Message(scanning: splice.bytes)) ?? message
@@ -435,7 +437,7 @@ extension Aggregator {
         guard message.errorSummary.code == ErrorCode.urlElicitationRequired.rawValue else { return message }
         let isKnown = request.era == .handshake && host.machine.revision == .v2025_11_25 && host.machine.capabilities.elicitationURL
         guard !isKnown else { return labelledVisits(message, label) }
-        let error = message.view(message.places[.error])
+        let error = message.view(message[.error])
         let urls = error["data"]?["elicitations"]?.elements.compactMap { $0["url"]?.string } ?? []
         let text = "\(error["message"]?.string ?? "The server wants something visited first"): \(urls.joined(separator: " "))"
         let line = Composition.error(id: message.id, .internalError, text)
@@ -447,7 +449,7 @@ extension Aggregator {
     /// With the server's name in what the person is to read.
     private func labelledVisits(_ message: Message, _ label: String) -> Message {
         let error = JSONWriter.object { writer in
-            for (name, value) in message.view(message.places[.error]).members {
+            for (name, value) in message.view(message[.error]).members {
                 guard name == "data", value.kind == .object else {
                     writer.member(name, json: value.json)
                     continue

@@ -35,7 +35,7 @@ extension Aggregator {
 
     func read(_ message: Message, _ request: HostRequest, host: HostConnection) {
         guard let message = resume(message, request, host: host) else { return }
-        let uri = message.string(message.places[.uri]) ?? ""
+        let uri = message.string(message[.uri]) ?? ""
         if let owner = owner(of: uri), !owner.isAvailable {
             return deliver(message, request, .read, to: owner, as: nil, host: host)
         }
@@ -57,7 +57,7 @@ extension Aggregator {
     func answerOfRead(_ answer: Message, _ forwarded: ForwardedRequest, host: HostConnection) -> Message? {
         // It is kept until the host comes back, which may have given the id to something else.
         if host.isAway(from: forwarded.request) { return answer }
-        guard var read = host.reads.removeValue(forKey: forwarded.request.id), answer.kind == .error else { return answer }
+        guard var read = host.reads.removeValue(forKey: forwarded.request.id), answer.isError else { return answer }
         let code = answer.errorSummary.code
         // Servers differ in how they say so; what else these codes may mean, another server may know better as well.
         guard code == ErrorCode.resourceNotFound.rawValue || code == ErrorCode.invalidParams.rawValue || code == 0 else { return answer }
@@ -75,7 +75,7 @@ extension Aggregator {
         if read.hasOwner { return refusal }
         if !read.isForOne, waitForServers(read.message, request, host: host) { return nil }
         if isOnly { return refusal }
-        let uri = read.message.string(read.message.places[.uri]) ?? ""
+        let uri = read.message.string(read.message[.uri]) ?? ""
         return (try? Message(scanning: notFound(request, uri: uri))) ?? refusal
     }
 
@@ -93,7 +93,7 @@ extension Aggregator {
         }
         // Those who could be asked do not have it.
         guard read.refusal != nil else { return false }
-        host.answer(request, line: notFound(request, uri: read.message.string(read.message.places[.uri]) ?? ""))
+        host.answer(request, line: notFound(request, uri: read.message.string(read.message[.uri]) ?? ""))
         return true
     }
 
@@ -106,7 +106,7 @@ extension Aggregator {
         }
         guard !read.hasOwner, !read.isForOne else { return nil }
         // One may have become ready since the first was asked.
-        let late = candidates(for: read.message.string(read.message.places[.uri]) ?? "").first { !read.asked.contains($0) }
+        let late = candidates(for: read.message.string(read.message[.uri]) ?? "").first { !read.asked.contains($0) }
         if let late { read.asked.insert(late) }
         return late.flatMap { downstreams[$0] }
     }
@@ -145,14 +145,14 @@ extension Aggregator {
             }
             for element in view.elements { visit(element, depth: depth + 1) }
         }
-        visit(message.view(message.places[.result]), depth: 0)
+        visit(message.view(message[.result]), depth: 0)
     }
 
     // MARK: Subscriptions
 
     /// Each resource is subscribed to once at its server, however many hosts want to hear of it.
     func subscribe(_ message: Message, _ request: HostRequest, host: HostConnection) {
-        let uri = message.string(message.places[.uri]) ?? ""
+        let uri = message.string(message[.uri]) ?? ""
         let listener = Listener(host: host.id)
         if subscriptions[uri] != nil {
             subscriptions[uri]?.listeners.insert(listener)
@@ -192,7 +192,7 @@ extension Aggregator {
     }
 
     func unsubscribe(_ message: Message, _ request: HostRequest, host: HostConnection) {
-        let uri = message.string(message.places[.uri]) ?? ""
+        let uri = message.string(message[.uri]) ?? ""
         let listener = Listener(host: host.id)
         if let subscription = subscriptions[uri], subscription.listeners.contains(listener) {
             let owner = current[subscription.server].flatMap { downstreams[$0] }
@@ -254,7 +254,7 @@ extension Aggregator {
     /// Tells those who asked. The resource may be part of the one they subscribed to (2025-11-25, server/resources,
     /// "Subscriptions").
     func forwardResourceUpdated(_ message: Message, of downstream: Downstream) {
-        guard let uri = message.string(message.places[.uri]) else { return }
+        guard let uri = message.string(message[.uri]) else { return }
         var told: Set<Listener> = []
         for (subscribed, subscription) in subscriptions where subscription.server == downstream.key && isPart(uri, of: subscribed) {
             for listener in subscription.listeners where told.insert(listener).inserted {
@@ -283,7 +283,7 @@ extension Aggregator {
 
     /// The arguments given so far can be told since 2025-06-18.
     private func withoutContext(_ message: Message) -> Message {
-        let params = message.view(message.places[.params]).members
+        let params = message.view(message[.params]).members
         guard params.contains(where: { $0.name == "context" }) else { return message }
         var splice = Splice(message)
         let rest = JSONWriter.object { writer in
@@ -296,17 +296,17 @@ extension Aggregator {
     func complete(_ message: Message, _ request: HostRequest, host: HostConnection) {
         var name: String?
         let owner: Downstream?
-        if message.places[.refName].isPresent {
-            guard let route = try? presentCatalog.route(.prompts, message.places[.refName], in: message) else {
+        if message[.refName].isPresent {
+            guard let route = try? presentCatalog.route(.prompts, message[.refName], in: message) else {
                 if waitForServers(message, request, host: host) { return }
-                let asked = message.string(message.places[.refName]) ?? ""
+                let asked = message.string(message[.refName]) ?? ""
                 return host.answer(
                     request, line: Composition.error(id: request.id, .invalidParams, "Unknown prompt: \(asked)\(hintOfStarting)"))
             }
             name = route.nameJSON
             owner = downstreams[route.downstream]
         } else {
-            let uri = message.string(message.places[.refURI]) ?? ""
+            let uri = message.string(message[.refURI]) ?? ""
             owner = (try? presentCatalog.route(.templates, uri)).flatMap { downstreams[$0.downstream] } ?? self.owner(of: uri)
             if owner == nil, waitForServers(message, request, host: host) { return }
         }

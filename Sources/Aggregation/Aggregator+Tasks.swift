@@ -90,9 +90,9 @@ extension Aggregator {
 
     /// The server answers this call only to who can follow a task: we can.
     func needsTask(_ message: Message, _ forwarded: ForwardedRequest) -> Bool {
-        guard message.kind == .error, !forwarded.runsAsTask, forwarded.purpose == .tool else { return false }
+        guard message.isError, !forwarded.runsAsTask, forwarded.purpose == .tool else { return false }
         guard message.errorSummary.code == ErrorCode.missingClientCapability.rawValue else { return false }
-        let required = message.view(message.places[.error])["data"]?["requiredCapabilities"]
+        let required = message.view(message[.error])["data"]?["requiredCapabilities"]
         // What else it needs only the host could give.
         guard let required, required.members.count == 1, let extensions = required["extensions"]?.members else { return false }
         return extensions.count == 1 && extensions.first?.name == Extension.tasks
@@ -103,7 +103,7 @@ extension Aggregator {
 
     /// Sends a request about a task to the task's server.
     func forwardTask(_ method: Method, _ message: Message, _ request: HostRequest, host: HostConnection) {
-        let name = message.string(message.places[.taskID]) ?? ""
+        let name = message.string(message[.taskID]) ?? ""
         // The eras have tasks of different shapes.
         guard let task = host.tasks[name], let downstream = downstreams[task.downstream], downstream.life.isReady,
             downstream.machine.era == request.era
@@ -115,22 +115,23 @@ extension Aggregator {
 
     /// The task of a call that a host wanted as a task, under our name.
     func withTaskNamed(_ message: Message, of downstream: Downstream, _ forwarded: ForwardedRequest, host: HostConnection) -> Message {
-        guard message.kind == .result, forwarded.purpose == .tool, !forwarded.runsAsTask else { return message }
+        guard message.isResult, forwarded.purpose == .tool, !forwarded.runsAsTask else { return message }
         // Only what can be a task is looked into.
-        let result = message.view(message.places[.result])
+        guard forwarded.wantsTask || forwarded.hostEra == .stateless else { return message }
+        let result = message.view(message[.result])
         let id: JSONView?
-        switch forwarded.request.era {
+        switch forwarded.hostEra {
         case .handshake: id = forwarded.wantsTask ? result["task"]?["taskId"] : nil
         case .stateless:
-            let isTask = forwarded.serverEra == .stateless && message.string(message.places[.resultType]) == "task"
-            id = isTask && message.places[.taskID].isPresent ? message.view(message.places[.taskID]) : nil
+            let isTask = forwarded.serverEra == .stateless && message.string(message[.resultType]) == "task"
+            id = isTask && message[.taskID].isPresent ? message.view(message[.taskID]) : nil
         }
         guard let id, id.kind == .string else { return message }
         var task = RelayedTask(downstream: downstream.id, idJSON: id.jsonText, began: now)
         if let number = message.integerID, let token = forwarded.progressToken { task.progress = (number, token) }
         let name = JSONString.encoded(host.name(task))
         var splice = Splice(message)
-        if forwarded.request.era == .stateless {
+        if forwarded.hostEra == .stateless {
             splice.replace(.taskID, with: .json(name))
         } else {
             let rewritten = JSONWriter.object { writer in
@@ -153,9 +154,9 @@ extension Aggregator {
 
     /// The answer to a request about a task, under our name.
     func withTaskRenamed(_ message: Message, _ method: Method, of downstream: Downstream, host: HostConnection) -> Message {
-        guard message.kind == .result else { return message }
+        guard message.isResult else { return message }
         if method == .tasksResult {
-            let id = message.view(message.places[.meta])[MetaKey.relatedTask]?["taskId"]?.jsonText
+            let id = message.view(message[.meta])[MetaKey.relatedTask]?["taskId"]?.jsonText
             let name = id.flatMap { id in ourName(of: id, at: downstream, host: host) }
             if let name {
                 host.tasks[name]?.progress = nil
@@ -163,11 +164,11 @@ extension Aggregator {
             }
             return bridge.relatedTask(in: message, name.map(JSONString.encoded))
         }
-        guard message.places[.taskID].isPresent,
-            let name = ourName(of: message.text(message.places[.taskID]), at: downstream, host: host)
+        guard message[.taskID].isPresent,
+            let name = ourName(of: message.text(message[.taskID]), at: downstream, host: host)
         else { return message }
         // In the stateless era the last look brings the result; before, that is fetched by itself, if there is one.
-        let status = message.view(message.places[.result])["status"]?.string ?? ""
+        let status = message.view(message[.result])["status"]?.string ?? ""
         let isEnded = status == "cancelled" || downstream.machine.era == .stateless && ["completed", "failed"].contains(status)
         if isEnded { host.tasks[name]?.isOver = true }
         var splice = Splice(message)
@@ -181,7 +182,7 @@ extension Aggregator {
 
     /// Tells the host whose task it is.
     func forwardTaskStatus(_ message: Message, of downstream: Downstream) {
-        let id = message.text(message.places[.taskID])
+        let id = message.text(message[.taskID])
         for host in hosts.values where host.machine.isOpen {
             guard let name = ourName(of: id, at: downstream, host: host) else { continue }
             var splice = Splice(message)
@@ -206,8 +207,8 @@ extension Aggregator {
 
     /// Which request a question is about, if the server says by which task: one that we follow, or whose result a host waits for.
     func cause(of question: Message, at downstream: Downstream) -> (id: Int, request: ForwardedRequest)? {
-        guard question.places[.meta].isPresent else { return nil }
-        guard let id = question.view(question.places[.meta])[MetaKey.relatedTask]?["taskId"]?.jsonText else { return nil }
+        guard question[.meta].isPresent else { return nil }
+        guard let id = question.view(question[.meta])[MetaKey.relatedTask]?["taskId"]?.jsonText else { return nil }
         return downstream.machine.forwarded.first { $0.request.task?.id == id || $0.request.followedTask == id }
     }
 

@@ -64,11 +64,13 @@ package actor Aggregator {
         package var wallClock: @Sendable () -> Int64
         /// Gives memory that is free back to the system.
         package var releaseMemory: @Sendable () -> Void
+        /// Gives back what was needed to start.
+        package var releaseStart: @Sendable () -> Void
 
         package init(
             environment: [String: String], workingDirectory: String, marks: [String: String] = [:], tokenFile: String? = nil,
             cache: (any CacheFiles)? = nil, wallClock: @escaping @Sendable () -> Int64 = { 0 },
-            releaseMemory: @escaping @Sendable () -> Void = {}
+            releaseMemory: @escaping @Sendable () -> Void = {}, releaseStart: @escaping @Sendable () -> Void = {}
         ) {
             self.environment = environment
             self.workingDirectory = workingDirectory
@@ -77,6 +79,7 @@ package actor Aggregator {
             self.cache = cache
             self.wallClock = wallClock
             self.releaseMemory = releaseMemory
+            self.releaseStart = releaseStart
         }
     }
 
@@ -108,10 +111,10 @@ package actor Aggregator {
     /// Of headers that were fetched, by server: the latest and those before.
     var fetchedSecrets: [String: [[String]]] = [:]
 
-    var hosts: [HostConnectionID: HostConnection] = [:]
+    var hosts = NumberedTable<HostConnectionID, HostConnection>()
     var hostCount = 0
     var local: [HostConnectionID: LocalRequests] = [:]
-    var downstreams: [DownstreamID: Downstream] = [:]
+    var downstreams = NumberedTable<DownstreamID, Downstream>()
     var downstreamCount = 0
     /// The server that answers for each key of the config file, in its order.
     var current: OrderedDictionary<String, DownstreamID> = [:]
@@ -130,6 +133,8 @@ package actor Aggregator {
 
     let pending = PendingWrites()
     var quiet = QuietWatch()
+    /// All servers of the first config have been started.
+    var hasStarted = false
     /// Makes the faults that somebody has asked for.
     let injection: FaultInjection?
     /// What outlives us, to end all that was launched.
@@ -141,13 +146,15 @@ package actor Aggregator {
     }
     private let guardProcess: GuardProcess?
     /// What hosts can do for servers; `nil` until the first one said so, and no handshake begins before that.
-    var clientCapabilities: ClientCapabilities?
+    var clientCapabilities: ClientCapabilities? { didSet { needsAbilities = clientCapabilities == nil || areCapabilitiesAssumed } }
     /// The era of the first host's first message: servers that speak both are spoken to in this one.
     var preferredEra = Revision.Era.handshake
     /// What a host said in `server/discover`, behind which `initialize` may follow.
     var probedCapabilities: ClientCapabilities?
     /// No host has said so; ``clientCapabilities`` is what can be done by any.
-    var areCapabilitiesAssumed = false
+    var areCapabilitiesAssumed = false { didSet { needsAbilities = clientCapabilities == nil || areCapabilitiesAssumed } }
+    /// Either: whether a message of a host is to be looked into for it. Known without a look, as this comes with each.
+    private(set) var needsAbilities = true
     /// Whom URIs in results came from.
     var ownership = Ownership()
     /// Resources that hosts want to hear of.
@@ -256,6 +263,7 @@ package actor Aggregator {
         self.options = options
         injection = options.faults.map { FaultInjection($0, on: eventLoop) }
         clientCapabilities = options.clientCapabilities
+        needsAbilities = options.clientCapabilities == nil
         self.surroundings = surroundings
         self.launcher = launcher
         sideExecutor = executor

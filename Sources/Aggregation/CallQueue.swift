@@ -52,6 +52,11 @@ struct CallQueue {
 
     /// Puts back what was taken out and could not be sent, before what came meanwhile.
     mutating func prepend(_ queue: CallQueue) {
+        // The usual case, for each answer of a busy server.
+        guard !isEmpty else {
+            self = queue
+            return
+        }
         calls.prepend(contentsOf: queue.calls)
         bytes += queue.bytes
     }

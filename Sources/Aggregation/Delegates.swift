@@ -13,13 +13,30 @@ extension Aggregator {
         eventLoop.preconditionInEventLoop()
         return withoutActuallyEscaping(body) { unsafeBitCast($0, to: ((Aggregator) -> Result).self)(self) }
     }
+
+    // The same for what comes with every message, by functions that capture nothing: so nothing is allocated.
+
+    fileprivate nonisolated func received(_ line: LineFraming.Line, onLoopFrom host: HostConnectionID) {
+        eventLoop.preconditionInEventLoop()
+        let body: @Sendable (isolated Aggregator, LineFraming.Line, HostConnectionID) -> Void = { $0.received($1, from: $2) }
+        unsafeBitCast(body, to: ((Aggregator, LineFraming.Line, HostConnectionID) -> Void).self)(self, line, host)
+    }
+
+    fileprivate nonisolated func received(_ line: LineFraming.Line, onLoopFrom downstream: DownstreamID, launch: Int) {
+        eventLoop.preconditionInEventLoop()
+        let body: @Sendable (isolated Aggregator, LineFraming.Line, DownstreamID, Int) -> Void = { aggregator, line, downstream, launch in
+            guard let downstream = aggregator.downstreams[downstream], downstream.launches == launch else { return }
+            aggregator.received(line, from: downstream)
+        }
+        unsafeBitCast(body, to: ((Aggregator, LineFraming.Line, DownstreamID, Int) -> Void).self)(self, line, downstream, launch)
+    }
 }
 
 struct HostDelegate: ConnectionDelegate {
     let aggregator: Aggregator
     let connection: HostConnectionID
 
-    func received(_ line: LineFraming.Line) { aggregator.onLoop { $0.received(line, from: connection) } }
+    func received(_ line: LineFraming.Line) { aggregator.received(line, onLoopFrom: connection) }
     func readCompleted() { aggregator.onLoop { $0.readCompleted() } }
     func writabilityChanged(_ isWritable: Bool) {
         aggregator.onLoop { $0.hostWritabilityChanged(connection, isWritable: isWritable) }
@@ -44,7 +61,7 @@ struct DownstreamDelegate: ChildDelegate {
     /// Events of an earlier launch are not about the present one.
     let launch: Int
 
-    func received(_ line: LineFraming.Line) { perform { $0.received(line, from: $1) } }
+    func received(_ line: LineFraming.Line) { aggregator.received(line, onLoopFrom: downstream, launch: launch) }
     func readCompleted() { aggregator.onLoop { $0.readCompleted() } }
     func writabilityChanged(_ isWritable: Bool) {}
     func inputClosed(unterminated: Int) { performAndFlush { $0.inputClosed(of: $1, unterminated: unterminated) } }

@@ -38,7 +38,7 @@ final class HostConnection {
         /// Those who were asked already.
         var asked: Set<DownstreamID>
         /// It brings what a person entered for the first server, which is not for another.
-        var isForOne: Bool { message.places[.requestState].isPresent || message.places[.inputResponses].isPresent }
+        var isForOne: Bool { message[.requestState].isPresent || message[.inputResponses].isPresent }
         /// The first server was asked for a reason: it lists the resource, mentioned it, or has a template for it.
         var hasOwner: Bool
         /// What the first server said.
@@ -114,7 +114,7 @@ final class HostConnection {
         self.machine = machine
     }
 
-    func send(_ splice: Splice) {
+    func send(_ splice: borrowing Splice) {
         switch output {
         case .pipe(let connection): connection.send(splice)
         case .local(let deliver): deliver(splice.bytes)
@@ -165,7 +165,7 @@ final class HostConnection {
         var splice = answer
         if keep(request, { splice.bytes }) { return }
         end(request)
-        splice.replace(.id, with: .json(request.id.text))
+        splice.replace(.id, with: request.id.replacement)
         if let batch = request.batch { return collect(splice.bytes, in: batch) }
         send(splice)
     }
@@ -195,11 +195,11 @@ final class HostConnection {
         waiting[request.id] = nil
         if !reads.isEmpty { reads[request.id] = nil }
         if let parking = request.parking { parked[parking] = nil }
-        guard !originals.isEmpty || !stateless.isEmpty || !inputs.isEmpty || !histories.isEmpty else { return }
-        histories[request.id] = nil
-        originals[request.id] = nil
-        stateless.remove(request.id)
-        inputs[request.id] = nil
+        // Each only if there is any: a look for what is not there costs as much as for what is.
+        if !histories.isEmpty { histories[request.id] = nil }
+        if !originals.isEmpty { originals[request.id] = nil }
+        if !stateless.isEmpty { stateless.remove(request.id) }
+        if !inputs.isEmpty { inputs[request.id] = nil }
     }
 
     /// The request was answered with a question, and the host has not come back for it: its id is free for another.

@@ -68,7 +68,7 @@ extension Aggregator {
                 case .request: aggregator.localQuestion(message, to: id)
                 case .notification:
                     if message.method == .cancelled {
-                        aggregator.withdrawLocalQuestion(message.integer(message.places[.requestID]), of: id)
+                        aggregator.withdrawLocalQuestion(message.integer(message[.requestID]), of: id)
                     }
                     notified(message)
                 }
@@ -119,7 +119,7 @@ extension Aggregator {
             let refusal = Composition.error(id: RequestID(id), .methodNotFound, "Method not found: \(message.methodName)")
             return eventLoop.execute { self.assumeIsolated { $0.answerAsLocal(refusal, connection) } }
         }
-        local[connection]?.questions.append(LocalRequests.Question(id: id, params: message.view(message.places[.params])))
+        local[connection]?.questions.append(LocalRequests.Question(id: id, params: message.view(message[.params])))
         askNextLocalQuestion(connection)
     }
 

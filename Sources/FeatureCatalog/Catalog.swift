@@ -90,7 +90,9 @@ package struct Catalog: Sendable {
     /// - Throws: ``UnknownFeature`` if no server offers it. The host receives JSON-RPC error -32602 (2025-11-25, server/tools, "Error
     ///   Handling"), not a tool result with `isError`.
     package func route(_ kind: FeatureKind, _ name: Place, in message: Message) throws(UnknownFeature) -> Route {
-        if let found = message.withPlainString(name, { self[kind].route($0) }), let route = found { return route }
+        var found: Route?
+        message.withPlainString(name) { found = lists[kind.rawValue].route($0) }
+        if let found { return found }
         // With escapes in it, or unknown: the slow way decides.
         return try route(kind, message.string(name) ?? "")
     }
@@ -98,7 +100,7 @@ package struct Catalog: Sendable {
     /// - Throws: ``UnknownFeature`` as above.
     package func route(_ kind: FeatureKind, _ name: String) throws(UnknownFeature) -> Route {
         var text = name
-        if let route = text.withUTF8({ self[kind].route(UnsafeRawBufferPointer($0)) }) { return route }
+        if let route = text.withUTF8({ lists[kind.rawValue].route(UnsafeRawBufferPointer($0)) }) { return route }
         let names = self[kind].entries.map(\.name.text)
         throw UnknownFeature(kind: kind, name: name, suggestions: NearestNames.suggestions(for: name, among: names))
     }

@@ -14,8 +14,8 @@ package struct Route: Sendable {
     package let needsTask: Bool
 }
 
-/// All servers' features of one kind, as one list.
-package struct MergedList: Sendable {
+/// All servers' features of one kind, as one list. Never changed; a class, because it is looked into for each call.
+package final class MergedList: Sendable {
     package struct Entry: Sendable {
         package let name: ExposedName
         package let definition: FeatureDefinition

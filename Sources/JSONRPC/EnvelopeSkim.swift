@@ -74,7 +74,7 @@ extension RequestID {
             }
             let end = scanner.offset
             try scanner.finish()
-            self.init(text: String(decoding: UnsafeRawBufferPointer(rebasing: text[start..<end]), as: UTF8.self))
+            self.init(UnsafeRawBufferPointer(rebasing: text[start..<end]))
         } catch {
             return nil
         }

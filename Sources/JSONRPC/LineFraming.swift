@@ -33,10 +33,39 @@ package struct LineFraming: Sendable {
         }
     }
 
+    /// There is the beginning of a line, of which all is kept.
+    package var isExtensible: Bool { partial.readableBytes > 0 }
+
+    /// Lends room right behind a line whose end has not come, so that the rest of a long one need not be copied there.
+    /// Call ``next()`` until it returns `nil` before it and after it.
+    /// - Parameters:
+    ///   - room: bytes to lend.
+    ///   - read: returns how many it has put at the beginning.
+    /// - Returns: how many those were.
+    package mutating func extend(room: Int, _ read: (UnsafeMutableRawBufferPointer) -> Int) -> Int {
+        guard isExtensible, unread.readableBytes == 0 else { return 0 }
+        let start = partial.writerIndex
+        let count = partial.writeWithUnsafeMutableBytes(minimumWritableBytes: room) { free in
+            read(UnsafeMutableRawBufferPointer(rebasing: free[..<room]))
+        }
+        let found = partial.withUnsafeReadableBytes { text in
+            UnsafeRawBufferPointer(rebasing: text[(start - partial.readerIndex)...]).offset(of: UInt8(ascii: "\n"))
+        }
+        if let found {
+            // From the line's end on it is as if it had come by itself: the end, and perhaps the beginning of another line.
+            unread = ByteBuffer(bytes: partial.readableBytesView[(start + found)...])
+            partial.moveWriterIndex(to: start + found)
+        } else if partial.readableBytes > limit + 1 {  // one more: it may be the `\r` of the line's end
+            oversized = OversizedLine(partial)
+            partial = ByteBuffer()
+        }
+        return count
+    }
+
     /// The next whole line, without its end; `nil` if more bytes are needed.
     package mutating func next() -> Line? {
-        while let length = lengthOfLine() {
-            guard var piece = unread.readSlice(length: length) else { break }
+        while let found = findLine() {
+            guard var piece = unread.readSlice(length: found.length) else { break }
             unread.moveReaderIndex(forwardBy: 1)
             if unread.readableBytes == 0 { unread = ByteBuffer() }  // lets go of the read's memory
             if var line = oversized {
@@ -45,14 +74,18 @@ package struct LineFraming: Sendable {
                 line.dropCarriageReturn()
                 return .oversized(line)
             }
+            var isBlank = found.isBlank
             if partial.readableBytes > 0 {
                 partial.writeImmutableBuffer(piece)
                 piece = partial
                 partial = ByteBuffer()
+                isBlank = MessageScan.first(of: piece) == nil
+                if piece.readableBytesView.last == UInt8(ascii: "\r") { piece.moveWriterIndex(to: piece.writerIndex - 1) }
+            } else if found.endsInCarriageReturn {
+                piece.moveWriterIndex(to: piece.writerIndex - 1)
             }
-            if piece.readableBytesView.last == UInt8(ascii: "\r") { piece.moveWriterIndex(to: piece.writerIndex - 1) }
             if piece.readableBytes > limit { return .oversized(OversizedLine(piece)) }
-            if MessageScan.first(of: piece) != nil { return .complete(piece) }
+            if !isBlank { return .complete(piece) }
         }
         keepPartial()
         return nil
@@ -71,7 +104,14 @@ package struct LineFraming: Sendable {
         return unterminated
     }
 
-    private func lengthOfLine() -> Int? { unread.withUnsafeReadableBytes { $0.offset(of: UInt8(ascii: "\n")) } }
+    /// What stands before the next line end. All at one look: each at the buffer costs more than what it finds out.
+    private func findLine() -> (length: Int, isBlank: Bool, endsInCarriageReturn: Bool)? {
+        unread.withUnsafeReadableBytes { text in
+            guard let length = text.offset(of: UInt8(ascii: "\n")) else { return nil }
+            let isBlank = text[..<length].allSatisfy(\.isWhitespace)
+            return (length, isBlank, length > 0 && text[length - 1] == UInt8(ascii: "\r"))
+        }
+    }
 
     private mutating func keepPartial() {
         guard unread.readableBytes > 0 else { return }
@@ -125,7 +165,7 @@ package struct OversizedLine: Sendable {
         do throws(MessageError) {
             // So small a limit that the head is the whole line.
             let message = try Message(scanning: head)
-            return MessageError(reason, id: message.id, namesMethod: message.places[.method].isPresent)
+            return MessageError(reason, id: message.id, namesMethod: message[.method].isPresent)
         } catch {
             // The usual case, as the head is cut short: what was seen until then counts.
             return MessageError(reason, id: error.id ?? idAtEnd(), namesMethod: error.namesMethod)

@@ -21,7 +21,7 @@ package struct LineWriter: Sendable {
     package var isEmpty: Bool { byteCount == 0 }
 
     /// Adds a message as one line.
-    package mutating func append(_ splice: Splice) {
+    package mutating func append(_ splice: borrowing Splice) {
         let room = splice.lengthAtMost + 1
         if room < Self.sharingThreshold, !splice.message.hasLineBreaks {
             byteCount += tail.writeWithUnsafeMutableBytes(minimumWritableBytes: room) { splice.write(to: $0) }

@@ -26,22 +26,22 @@ extension Incoming {
     }
 }
 
-/// The single pass over a message: grammar, UTF-8, depth, and the places of the members that ``Message/Places`` names.
+/// The single pass over a message: grammar, UTF-8, depth, and the places of the members that ``Message/Member`` names.
 struct MessageScan {
     /// An object whose members we look at.
     enum Level { case envelope, params, result, ref, meta }
 
-    /// All there is to know of a message besides its bytes.
+    /// All there is to know of a message besides its bytes and the places of its members.
     struct Outline {
         var kind: Message.Kind
-        var places: Message.Places
         var hasLineBreaks: Bool
         var mentionsURI: Bool
     }
 
     private var scanner: Scanner
     private let text: UnsafeRawBufferPointer
-    private var places = Message.Places()
+    /// Where they are wanted: so many are not copied about.
+    private let places: UnsafeMutableBufferPointer<Place>
     /// The id is a fraction, an object, or something else that cannot be one.
     private var idIsMalformed = false
     private var isObject = true
@@ -52,16 +52,20 @@ struct MessageScan {
         bytes.withUnsafeReadableBytes { $0.first { !$0.isWhitespace } }
     }
 
-    static func outline(of bytes: ByteBuffer) -> Result<Outline, MessageError> {
-        bytes.withUnsafeReadableBytes { text in
-            var scan = MessageScan(text)
-            do throws(ScanError) {
-                try scan.run()
-            } catch {
-                return .failure(scan.unreadable(error))
+    /// - Parameter places: one for each ``Message/Member``, all absent yet.
+    static func outline(of bytes: ByteBuffer, places: UnsafeMutableBufferPointer<Place>) throws(MessageError) -> Outline {
+        let outline: Result<Outline, MessageError> = bytes.withUnsafeReadableBytes { text in
+            Result { () throws(MessageError) in
+                var scan = MessageScan(text, places)
+                do throws(ScanError) {
+                    try scan.run()
+                } catch {
+                    throw scan.unreadable(error)
+                }
+                return try scan.classify()
             }
-            return scan.classify()
         }
+        return try outline.get()
     }
 
     static func batch(_ bytes: ByteBuffer) -> Incoming {
@@ -94,8 +98,9 @@ struct MessageScan {
         return places
     }
 
-    init(_ text: UnsafeRawBufferPointer) {
+    private init(_ text: UnsafeRawBufferPointer, _ places: UnsafeMutableBufferPointer<Place>) {
         self.text = text
+        self.places = places
         scanner = Scanner(text)
     }
 
@@ -106,12 +111,29 @@ struct MessageScan {
             try scanner.scanValue(depth: 0)
             return try scanner.finish()
         }
-        try scanMembers(.envelope, depth: 0)
+        if takeUsualBeginning() {
+            try scanRestOfMembers(.envelope, depth: 0)
+        } else {
+            try scanMembers(.envelope, depth: 0)
+        }
         try scanner.finish()
+    }
+
+    /// Most messages begin alike, and are compared with that at once.
+    private mutating func takeUsualBeginning() -> Bool {
+        let usual: StaticString = #"{"jsonrpc":"2.0","#
+        guard scanner.take(usual) else { return false }
+        places[Message.Member.jsonrpc.rawValue] = Place(scanner.offset - 6..<scanner.offset - 1)
+        return true
     }
 
     private mutating func scanMembers(_ level: Level, depth: Int) throws(ScanError) {
         guard try scanner.beginContainer(depth: depth, until: UInt8(ascii: "}")) else { return }
+        try scanRestOfMembers(level, depth: depth)
+    }
+
+    /// The members from the one that begins here, and the end.
+    private mutating func scanRestOfMembers(_ level: Level, depth: Int) throws(ScanError) {
         repeat {
             try scanner.skipWhitespace()
             let keyOffset = scanner.offset
@@ -122,7 +144,7 @@ struct MessageScan {
             }
             try scanner.skipWhitespace()
             // Two readers of a duplicate may choose differently: what we route by and what the server runs must be the same.
-            guard places[member].isAbsent else {
+            guard place(of: member).isAbsent else {
                 let name = String(decoding: UnsafeRawBufferPointer(rebasing: text[key.range]), as: UTF8.self)
                 duplicate = duplicate ?? ScanError(.duplicateMember(name), at: keyOffset)
                 if member == .id { idIsMalformed = true }
@@ -137,7 +159,7 @@ struct MessageScan {
             } else {
                 try scanner.scanValue(depth: depth + 1)
             }
-            places[member] = Place(start..<scanner.offset)
+            places[member.rawValue] = Place(start..<scanner.offset)
         } while try scanner.continueContainer(until: UInt8(ascii: "}"))
     }
 
@@ -156,41 +178,40 @@ struct MessageScan {
     private func unreadable(_ error: ScanError) -> MessageError {
         if let skim = EnvelopeSkim(text) { return MessageError(.notJSON(error), id: skim.id, namesMethod: skim.namesMethod) }
         // The text breaks off. A number that stands at its very end may have lost digits.
-        let idIsCut = Int(places[.id].end) == text.count && !isString(places[.id])
-        return MessageError(.notJSON(error), id: idIsMalformed || idIsCut ? nil : readID(), namesMethod: places[.method].isPresent)
+        let idIsCut = Int(place(of: .id).end) == text.count && !isString(place(of: .id))
+        return MessageError(.notJSON(error), id: idIsMalformed || idIsCut ? nil : readID(), namesMethod: place(of: .method).isPresent)
     }
 
-    private func classify() -> Result<Outline, MessageError> {
-        func refuse(_ why: String) -> Result<Outline, MessageError> {
-            let id = idIsMalformed ? nil : readID()
-            return .failure(MessageError(.notAMessage(why), id: id, namesMethod: places[.method].isPresent))
+    private func classify() throws(MessageError) -> Outline {
+        func refusal(_ why: String) -> MessageError {
+            MessageError(.notAMessage(why), id: idIsMalformed ? nil : readID(), namesMethod: place(of: .method).isPresent)
         }
-        guard isObject else { return refuse("it is not an object") }
-        if let duplicate { return refuse(duplicate.description) }
-        guard equals(places[.jsonrpc], "\"2.0\"") else { return refuse("'jsonrpc' is not \"2.0\"") }
-        guard !idIsMalformed else { return refuse("'id' is neither a string nor an integer") }
-        let hasID = places[.id].isPresent && !equals(places[.id], "null")
+        guard isObject else { throw refusal("it is not an object") }
+        if let duplicate { throw refusal(duplicate.description) }
+        guard equals(place(of: .jsonrpc), "\"2.0\"") else { throw refusal("'jsonrpc' is not \"2.0\"") }
+        guard !idIsMalformed else { throw refusal("'id' is neither a string nor an integer") }
+        let hasID = place(of: .id).isPresent && !equals(place(of: .id), "null")
         let kind: Message.Kind
-        switch (places[.method].isPresent, places[.result].isPresent, places[.error].isPresent) {
+        switch (place(of: .method).isPresent, place(of: .result).isPresent, place(of: .error).isPresent) {
         case (true, false, false):
-            guard isString(places[.method]) else { return refuse("'method' is not a string") }
-            if places[.params].isPresent, text[Int(places[.params].start)] != UInt8(ascii: "{") {
-                return refuse("'params' is not an object")
+            guard isString(place(of: .method)) else { throw refusal("'method' is not a string") }
+            if place(of: .params).isPresent, text[Int(place(of: .params).start)] != UInt8(ascii: "{") {
+                throw refusal("'params' is not an object")
             }
-            guard hasID || places[.id].isAbsent else { return refuse("the id of a request cannot be null") }
+            guard hasID || place(of: .id).isAbsent else { throw refusal("the id of a request cannot be null") }
             kind = hasID ? .request : .notification
         case (false, true, false):
-            guard hasID else { return refuse("a result without an id") }
+            guard hasID else { throw refusal("a result without an id") }
             // Their members would be taken for those of the result.
-            guard places[.params].isAbsent else { return refuse("an answer with 'params'") }
+            guard place(of: .params).isAbsent else { throw refusal("an answer with 'params'") }
             kind = .result
         case (false, false, true):
-            guard places[.params].isAbsent else { return refuse("an answer with 'params'") }
+            guard place(of: .params).isAbsent else { throw refusal("an answer with 'params'") }
             kind = .error
-        case (false, false, false): return refuse("it has neither 'method' nor 'result' nor 'error'")
-        default: return refuse("it has more than one of 'method', 'result' and 'error'")
+        case (false, false, false): throw refusal("it has neither 'method' nor 'result' nor 'error'")
+        default: throw refusal("it has more than one of 'method', 'result' and 'error'")
         }
-        return .success(Outline(kind: kind, places: places, hasLineBreaks: scanner.sawLineBreak, mentionsURI: scanner.sawURI))
+        return Outline(kind: kind, hasLineBreaks: scanner.sawLineBreak, mentionsURI: scanner.sawURI)
     }
 
     // MARK: Keys
@@ -208,6 +229,9 @@ struct MessageScan {
         return decoded.withUTF8 { level.member(named: UnsafeRawBufferPointer($0)) }
     }
 
+    @inline(__always)
+    private func place(of member: Message.Member) -> Place { places[member.rawValue] }
+
     private func isString(_ place: Place) -> Bool { place.isPresent && text[Int(place.start)] == UInt8(ascii: "\"") }
 
     private func equals(_ place: Place, _ literal: StaticString) -> Bool {
@@ -215,8 +239,8 @@ struct MessageScan {
     }
 
     private func readID() -> RequestID? {
-        guard places[.id].isPresent, !equals(places[.id], "null") else { return nil }
-        return RequestID(text: String(decoding: UnsafeRawBufferPointer(rebasing: text[places[.id].range]), as: UTF8.self))
+        guard place(of: .id).isPresent, !equals(place(of: .id), "null") else { return nil }
+        return RequestID(UnsafeRawBufferPointer(rebasing: text[place(of: .id).range]))
     }
 }
 
@@ -271,6 +295,7 @@ extension MessageScan.Level {
     }
 
     /// What to look at inside a member that is an object; `nil` if only the member as a whole matters.
+    @inline(__always)
     fileprivate func level(inside member: Message.Member) -> MessageScan.Level? {
         switch self {
         case .envelope: member == .params ? .params : member == .result ? .result : nil

@@ -26,20 +26,9 @@ package final class Message: Sendable {
         case meta, metaProgressToken, metaProtocolVersion, metaServerInfo
     }
 
-    /// Where each ``Member`` stands.
-    package struct Places: Sendable {
-        @usableFromInline var places = InlineArray<32, Place>(repeating: .absent)
-
-        // To be inlined in other modules too: all of it would be copied for the call.
-        @inlinable package subscript(member: Member) -> Place {
-            get { places[member.rawValue] }
-            set { places[member.rawValue] = newValue }
-        }
-    }
-
     package let bytes: ByteBuffer
     package let kind: Kind
-    package let places: Places
+    private let places: InlineArray<32, Place>
     /// Whether a raw line break stands between its tokens: it must be taken out before the message can be a stdio line.
     package let hasLineBreaks: Bool
     /// Whether a member `uri` stands somewhere in its payload: it may name a resource.
@@ -47,22 +36,40 @@ package final class Message: Sendable {
 
     /// - Throws: ``MessageError``, with the id if one could be read.
     package init(scanning bytes: ByteBuffer) throws(MessageError) {
-        let outline = try MessageScan.outline(of: bytes).get()
+        var places = InlineArray<32, Place>(repeating: .absent)
+        let outline = try withUnsafeMutableBytes(of: &places) { places throws(MessageError) in
+            try MessageScan.outline(of: bytes, places: places.assumingMemoryBound(to: Place.self))
+        }
         self.bytes = bytes
+        self.places = places
         kind = outline.kind
-        places = outline.places
         hasLineBreaks = outline.hasLineBreaks
         mentionsURI = outline.mentionsURI
     }
 
+    /// Where a member stands.
+    package subscript(member: Member) -> Place {
+        assert(places.indices.contains(member.rawValue))
+        // For the check of the index the whole array would be copied.
+        return places[unchecked: member.rawValue]
+    }
+
+    // One load each; the comparison of an enum of another module goes through its witness table.
+    package var isRequest: Bool { kind == .request }
+    package var isResult: Bool { kind == .result }
+    package var isError: Bool { kind == .error }
+
     /// The request this is, or the one it answers. `nil` for notifications, and for errors about a message nobody could read.
     package var id: RequestID? {
-        guard places[.id].isPresent, let first = byte(at: places[.id]), first != UInt8(ascii: "n") else { return nil }
-        return RequestID(text: text(places[.id]))
+        let place = self[.id]
+        guard place.isPresent else { return nil }
+        return bytes.withUnsafeReadableBytes { text in
+            text[Int(place.start)] == UInt8(ascii: "n") ? nil : RequestID(UnsafeRawBufferPointer(rebasing: text[place.range]))
+        }
     }
 
     /// The id as one of ours, which are non-negative integers; `nil` for any other.
-    package var integerID: Int? { integer(places[.id]) }
+    package var integerID: Int? { integer(self[.id]) }
 
     /// The JSON text of a member.
     package func text(_ place: Place) -> String {
@@ -90,15 +97,7 @@ package final class Message: Sendable {
 
     /// A member that is a non-negative integer of at most 18 digits, as all those are that we mint; `nil` for anything else.
     package func integer(_ place: Place) -> Int? {
-        guard (1...18).contains(place.range.count) else { return nil }
-        return bytes.withUnsafeReadableBytes { text in
-            var value = 0
-            for byte in text[place.range] {
-                guard byte.isDigit else { return nil }
-                value = value * 10 + Int(byte - UInt8(ascii: "0"))
-            }
-            return value
-        }
+        bytes.withUnsafeReadableBytes { UnsafeRawBufferPointer(rebasing: $0[place.range]).plainInteger }
     }
 
     /// Whether a member is there and can be a progress token: a string or a number (2025-11-25, basic/utilities/progress).
@@ -108,11 +107,13 @@ package final class Message: Sendable {
     }
 
     /// Lends the bytes between the quotes of a string member, if they hold no escape and so are its text.
-    package func withPlainString<Result>(_ place: Place, _ body: (UnsafeRawBufferPointer) -> Result) -> Result? {
-        guard place.range.count >= 2, byte(at: place) == UInt8(ascii: "\"") else { return nil }
-        return bytes.withUnsafeReadableBytes { text in
-            let inner = UnsafeRawBufferPointer(rebasing: text[place.range.lowerBound + 1..<place.range.upperBound - 1])
-            return inner.offset(of: UInt8(ascii: "\\")) == nil ? body(inner) : nil
+    ///
+    /// Not generic: what `body` finds it keeps by itself, as the call of a generic function from another module looks types up.
+    package func withPlainString(_ place: Place, _ body: (UnsafeRawBufferPointer) -> Void) {
+        bytes.withUnsafeReadableBytes { text in
+            guard place.range.count >= 2, text[Int(place.start)] == UInt8(ascii: "\"") else { return }
+            let inner = UnsafeRawBufferPointer(rebasing: text[Int(place.start) + 1..<Int(place.end) - 1])
+            if inner.offset(of: UInt8(ascii: "\\")) == nil { body(inner) }
         }
     }
 

@@ -21,6 +21,18 @@ extension UnsafeRawBufferPointer {
         return memcmp(mine, others, count) == 0
     }
 
+    /// The value of one to eighteen digits; `nil` of anything else.
+    var plainInteger: Int? {
+        guard (1...18).contains(count), let baseAddress else { return nil }
+        var value = 0
+        for index in 0..<count {
+            let digit = baseAddress.load(fromByteOffset: index, as: UInt8.self) &- UInt8(ascii: "0")
+            guard digit < 10 else { return nil }
+            value = value &* 10 &+ Int(digit)
+        }
+        return value
+    }
+
     /// Whether a raw CR or LF is among them.
     var holdsLineBreak: Bool { offset(of: UInt8(ascii: "\n")) != nil || offset(of: UInt8(ascii: "\r")) != nil }
 

@@ -120,6 +120,15 @@ package struct Scanner {
         return true
     }
 
+    /// Consumes `text` if it stands here.
+    @inline(__always)
+    mutating func take(_ text: StaticString) -> Bool {
+        let rest = UnsafeRawBufferPointer(start: base + offset, count: min(text.utf8CodeUnitCount, count - offset))
+        guard rest.equals(text) else { return false }
+        offset += text.utf8CodeUnitCount
+        return true
+    }
+
     @inline(__always)
     package mutating func expect(_ byte: UInt8, _ expected: @autoclosure () -> String) throws(ScanError) {
         guard take(byte) else { throw unexpected(expected()) }
@@ -264,6 +273,18 @@ package struct Scanner {
     /// - Returns: whether another element follows.
     @inline(__always)
     package mutating func continueContainer(until close: UInt8) throws(ScanError) -> Bool {
+        if dialect == .strict, offset < count {
+            let next = byte(at: offset)
+            if next == close || next == UInt8(ascii: ",") {
+                offset += 1
+                return next != close
+            }
+        }
+        return try continueContainerSlowly(until: close)
+    }
+
+    @inline(never)
+    private mutating func continueContainerSlowly(until close: UInt8) throws(ScanError) -> Bool {
         try skipWhitespace()
         if take(close) { return false }
         try expect(UInt8(ascii: ","), close == UInt8(ascii: "}") ? "',' or '}'" : "',' or ']'")

@@ -1,7 +1,9 @@
 package import NIOCore
 
 /// A message with a few of its members rewritten, and every other byte as it came.
-package struct Splice: Sendable {
+///
+/// Handed on and used once; so it cannot be copied by mistake, which would cost more than to write it.
+package struct Splice: ~Copyable, Sendable {
     /// What stands in the place of a member.
     package enum Replacement: Sendable {
         case integer(Int)
@@ -20,31 +22,30 @@ package struct Splice: Sendable {
     }
 
     private struct Edit: Sendable {
-        var place: Place
-        var replacement: Replacement
+        var place = Place.absent
+        var replacement = Replacement.integer(0)
     }
 
     /// No hop rewrites more members of one message than this.
     package static let editLimit = 8
 
     package let message: Message
-    // In the order of their places. Fixed in number so that a splice allocates nothing.
-    private var edits = InlineArray<8, Edit?>(repeating: nil)
+    // In the order of their places. Few are kept in place, so that a splice of the usual kind allocates nothing and is soon made.
+    private var firstEdits = InlineArray<3, Edit>(repeating: Edit())
+    private var moreEdits: [Edit] = []
     private var editCount = 0
-
-    package init(_ message: Message) { self.message = message }
-
     /// Bytes of the new message, at most: the replaced members count too.
-    var lengthAtMost: Int {
-        var length = message.bytes.readableBytes
-        for index in 0..<editCount { length += edits[index]?.replacement.lengthAtMost ?? 0 }
-        return length
+    private(set) var lengthAtMost: Int
+
+    package init(_ message: Message) {
+        self.message = message
+        lengthAtMost = message.bytes.readableBytes
     }
 
     /// Writes `replacement` where the member stands now; does nothing if the message has no such member.
     /// - Precondition: no edit so far is of this member, or of one inside or around it.
     package mutating func replace(_ member: Message.Member, with replacement: Replacement) {
-        let place = message.places[member]
+        let place = message[member]
         guard place.isPresent else { return }
         add(Edit(place: place, replacement: replacement))
     }
@@ -52,7 +53,7 @@ package struct Splice: Sendable {
     /// Writes `json`, a whole member, as the first of an object member that is there; does nothing if it is not.
     /// - Precondition: nothing else is inserted into that object, and no edit replaces it or one around it.
     package mutating func insert(_ json: String, into object: Message.Member) {
-        let place = message.places[object]
+        let place = message[object]
         guard place.isPresent else { return }
         let isEmpty = message.slice(place).readableBytesView.dropFirst().first { !$0.isWhitespace } == UInt8(ascii: "}")
         let inside = Int(place.start) + 1
@@ -63,7 +64,7 @@ package struct Splice: Sendable {
     /// - Precondition: nothing was edited yet, and nothing is inserted into an object that loses a member.
     package mutating func remove(_ members: [Message.Member]) {
         precondition(editCount == 0, "members are removed before anything else is edited")
-        let places = members.map { message.places[$0] }.filter(\.isPresent)
+        let places = members.map { message[$0] }.filter(\.isPresent)
         for place in places.sorted(by: { $0.start < $1.start }) { remove(place) }
     }
 
@@ -77,14 +78,27 @@ package struct Splice: Sendable {
             // The last one: the comma before it goes, which members that were taken out just before may have taken with them.
             while true {
                 let before = text[..<start].lastIndex { !$0.isWhitespace } ?? start
-                guard let previous = editCount > 0 ? edits[editCount - 1] : nil, Int(previous.place.end) == before + 1 else {
+                guard editCount > 0, Int(self[editCount - 1].place.end) == before + 1 else {
                     return (text[before] == UInt8(ascii: ",") ? before : before + 1)..<Int(value.end)
                 }
-                start = Int(previous.place.start)
+                start = Int(self[editCount - 1].place.start)
                 editCount -= 1
             }
         }
         add(Edit(place: Place(range), replacement: .json("")))
+    }
+
+    private subscript(index: Int) -> Edit {
+        get { index < 3 ? firstEdits[index] : moreEdits[index - 3] }
+        set {
+            if index < 3 {
+                firstEdits[index] = newValue
+            } else if index - 3 < moreEdits.count {
+                moreEdits[index - 3] = newValue
+            } else {
+                moreEdits.append(newValue)
+            }
+        }
     }
 
     private mutating func add(_ edit: Edit) {
@@ -92,25 +106,25 @@ package struct Splice: Sendable {
         var index = editCount
         // What is inserted where a member is taken out stands before it.
         let isInsertion = edit.place.range.isEmpty
-        while index > 0, let previous = edits[index - 1],
-            previous.place.start > edit.place.start || (isInsertion && previous.place.start == edit.place.start)
-        {
-            edits[index] = previous
+        while index > 0 {
+            let start = self[index - 1].place.start
+            guard start > edit.place.start || (isInsertion && start == edit.place.start) else { break }
+            self[index] = self[index - 1]
             index -= 1
         }
         // Or a stretch would be copied backwards, which traps far from the mistake.
-        precondition(index == 0 || edits[index - 1].map { $0.place.end <= edit.place.start } ?? true, "edits of a splice overlap")
-        precondition(
-            index == editCount || edits[index + 1].map { edit.place.end <= $0.place.start } ?? true, "edits of a splice overlap")
-        edits[index] = edit
+        precondition(index == 0 || self[index - 1].place.end <= edit.place.start, "edits of a splice overlap")
+        precondition(index == editCount || edit.place.end <= self[index + 1].place.start, "edits of a splice overlap")
+        self[index] = edit
         editCount += 1
+        lengthAtMost += edit.replacement.lengthAtMost
     }
 
     /// Hands out the new message piece by piece.
     func forEachPiece(_ body: (Piece) -> Void) {
         var offset = 0
         for index in 0..<editCount {
-            guard let edit = edits[index] else { break }
+            let edit = self[index]
             body(.copied(offset..<edit.place.range.lowerBound))
             body(.written(edit.replacement))
             offset = edit.place.range.upperBound
@@ -144,7 +158,7 @@ extension Splice {
             var rest = target
             var copied = 0
             for index in 0..<editCount {
-                guard let edit = edits[index] else { break }
+                let edit = self[index]
                 rest.put(text, from: copied, to: Int(edit.place.start))
                 copied = Int(edit.place.end)
                 switch edit.replacement {
@@ -190,16 +204,17 @@ extension UnsafeMutableRawBufferPointer {
     }
 
     fileprivate mutating func put(_ value: Int) {
-        var digits = 1
         var rest = value.magnitude
-        while rest >= 10 {
-            rest /= 10
+        var digits = 1
+        // Multiplied, not divided: that is what it costs.
+        var bound: UInt = 10
+        while digits < 19, rest >= bound {
             digits += 1
+            bound &*= 10
         }
         let sign = value < 0 ? 1 : 0
         precondition(sign + digits <= count)
         if sign == 1 { self[0] = UInt8(ascii: "-") }
-        rest = value.magnitude
         var index = sign + digits
         while index > sign {
             index -= 1

@@ -51,9 +51,9 @@ extension DownstreamProtocol {
 
     /// The server tells of changes under this id now.
     func acknowledged(_ message: Message) -> Action {
-        let id = message.view(message.places[.meta])[MetaKey.subscriptionID]?.integer
+        let id = message.view(message[.meta])[MetaKey.subscriptionID]?.integer
         guard let id, id == listening?.id else { return .ignore("an acknowledgement of something it was not asked for") }
-        let said = message.view(message.places[.params])["notifications"]
+        let said = message.view(message[.params])["notifications"]
         let filter = said.flatMap { SubscriptionFilter($0) } ?? SubscriptionFilter()
         honoured = filter
         guard let old = overtaken else { return .listening(filter, then: []) }

@@ -41,10 +41,10 @@ extension DownstreamProtocol {
     }
 
     func initialized(_ message: Message, now: Instant) -> Action {
-        guard message.kind == .result else {
+        guard message.isResult else {
             return initializeFailed("it refused 'initialize': \(message.errorSummary.text)")
         }
-        let result = message.view(message.places[.result])
+        let result = message.view(message[.result])
         guard let asked = result["protocolVersion"]?.string else {
             return .unusable("its answer to 'initialize' names no protocol version")
         }
@@ -95,9 +95,9 @@ extension DownstreamProtocol {
     }
 
     func discovered(_ message: Message, now: Instant) -> Action {
-        guard message.kind == .result else {
+        guard message.isResult else {
             let (code, text) = message.errorSummary
-            let supported = message.view(message.places[.error])["data"]?["supported"]?.elements.compactMap(\.string) ?? []
+            let supported = message.view(message[.error])["data"]?["supported"]?.elements.compactMap(\.string) ?? []
             switch code.flatMap(ErrorCode.init(rawValue:)) {
             case .unsupportedProtocolVersion where supported.contains { Revision(rawValue: $0)?.era == .handshake }:
                 return discoveryFailed("it speaks no revision of the stateless era that we know: \(text)")
@@ -107,7 +107,7 @@ extension DownstreamProtocol {
             default: return discoveryFailed("it refused 'server/discover': \(text)")
             }
         }
-        let result = message.view(message.places[.result])
+        let result = message.view(message[.result])
         guard let versions = result["supportedVersions"], versions.kind == .array else {
             return discoveryFailed("its answer to 'server/discover' names no versions")
         }
@@ -115,7 +115,7 @@ extension DownstreamProtocol {
         guard let revision = known.filter({ $0.era == .stateless }).max() else {
             return discoveryFailed("it speaks none of the stateless revisions that we know")
         }
-        let info = message.view(message.places[.meta])[MetaKey.serverInfo]
+        let info = message.view(message[.meta])[MetaKey.serverInfo]
         let capabilities = ServerCapabilities(result["capabilities"], revision: revision)
         introduction = Introduction(
             revision: revision, capabilities: capabilities, name: info?["name"]?.string ?? "", version: info?["version"]?.string ?? "",

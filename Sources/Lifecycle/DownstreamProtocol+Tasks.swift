@@ -11,7 +11,7 @@ extension DownstreamProtocol {
 
     /// The request of this id stays in flight until its task is over.
     func taskBegan(_ id: Int, _ message: Message, now: Instant) -> Action? {
-        guard case .forwarded(let request, _) = requests[id], request.runsAsTask, request.task == nil, message.kind == .result else {
+        guard case .forwarded(let request, _) = requests[id], request.runsAsTask, request.task == nil, message.isResult else {
             return nil
         }
         guard let (task, name) = createdTask(message) else { return nil }
@@ -23,7 +23,7 @@ extension DownstreamProtocol {
     }
 
     private func createdTask(_ message: Message) -> (task: JSONView, name: JSONView)? {
-        let result = message.view(message.places[.result])
+        let result = message.view(message[.result])
         let task = era == .handshake ? result["task"] : result["resultType"]?.string == "task" ? result : nil
         guard let task, let name = task["taskId"], name.kind == .string else { return nil }
         return (task, name)
@@ -31,7 +31,7 @@ extension DownstreamProtocol {
 
     /// - Returns: the request that ends a task which a call became after it was given up.
     func cancelOrphan(_ message: Message) -> ByteBuffer? {
-        guard message.kind == .result, let (_, name) = createdTask(message) else { return nil }
+        guard message.isResult, let (_, name) = createdTask(message) else { return nil }
         return cancelTask(ForwardedRequest.TaskRun(id: name.jsonText, pause: Self.taskPause))
     }
 
@@ -80,12 +80,12 @@ extension DownstreamProtocol {
             return .taskEnded(request, answer)
         }
         if method == .tasksResult { return over(message) }
-        guard message.kind == .result else {
+        guard message.isResult else {
             return task.awaitsResult ? .taskGoesOn(id, pause: task.pause, then: []) : over(message)
         }
         // A sign of life.
         requests[id] = .forwarded(request, deadline: request.deadline(from: now))
-        let result = message.view(message.places[.result])
+        let result = message.view(message[.result])
         let status = result["status"]?.string
         if era == .handshake {
             guard status != "working", !task.awaitsResult else { return .taskGoesOn(id, pause: task.pause, then: []) }

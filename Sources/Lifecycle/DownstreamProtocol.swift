@@ -114,7 +114,7 @@ package final class DownstreamProtocol {
     package var era: Revision.Era? { introduction?.revision.era }
     /// Answers that came after their request was cancelled or given up.
     package private(set) var lateAnswers = 0
-    var requests = RequestTable<Waiting>()
+    var requests = RequestTable<Waiting> { if case .forwarded = $0 { true } else { false } }
     var readers: [FeatureKind: ListReader] = [:]
     var choice = EraChoice.preferring(.handshake)
     var capabilities = ClientCapabilities()
@@ -143,11 +143,7 @@ package final class DownstreamProtocol {
     }
 
     /// Requests of hosts, sent and not answered.
-    package var requestsInFlight: Int {
-        requests.entries.reduce(0) { count, waiting in
-            if case .forwarded = waiting.entry { count + 1 } else { count }
-        }
-    }
+    package var requestsInFlight: Int { requests.countedCount }
 
     /// Requests of any kind, sent and not answered: known without counting.
     package var openRequests: Int { requests.count }
@@ -370,7 +366,7 @@ package final class DownstreamProtocol {
                 if orphans.remove(id) != nil, let line = cancelOrphan(message) { return .send([line]) }
                 return .late
             }
-            if let text = message.string(message.places[.id]), let id = Int(text), case .forwarded(let request, _) = requests[id] {
+            if let text = message.string(message[.id]), let id = Int(text), case .forwarded(let request, _) = requests[id] {
                 _ = requests.remove(id)
                 return .misaddressed(request)
             }
@@ -378,14 +374,14 @@ package final class DownstreamProtocol {
         }
         switch waiting {
         case .forwarded(let request, _): return .answer(request)
-        case .check: return .checked(isHealthy: message.kind == .result)
+        case .check: return .checked(isHealthy: message.isResult)
         case .own(let method, _):
-            guard message.kind == .error else { return .ignore("its answer to '\(method.rawValue)'") }
+            guard message.isError else { return .ignore("its answer to '\(method.rawValue)'") }
             return .ignore("its refusal of '\(method.rawValue)': \(message.errorSummary.text)")
         case .initialize: return initialized(message, now: now)
         case .discover: return discovered(message, now: now)
         case .task(let call, let method, _): return taskAnswered(call, method, message, now: now)
-        case .listen: return listenEnded(id, refusal: message.kind == .error ? message.errorSummary.text : nil)
+        case .listen: return listenEnded(id, refusal: message.isError ? message.errorSummary.text : nil)
         case .list(let kind, _): return listed(kind, message, now: now)
         }
     }
@@ -405,7 +401,7 @@ package final class DownstreamProtocol {
         switch message.method {
         case .progress:
             // The token we gave it is our id of the request.
-            let id = message.integer(message.places[.progressToken])
+            let id = message.integer(message[.progressToken])
             guard let id, case .forwarded(let request, _) = requests[id] else {
                 if let id, requests.wasUsed(id) { return .lateProgress(id) }
                 return .ignore("progress of nothing that is in flight")
@@ -415,8 +411,8 @@ package final class DownstreamProtocol {
             return .progress(request, token: token)
         case .message: return .log
         case .cancelled:
-            guard message.places[.requestID].isPresent else { return .ignore("a cancellation without 'requestId'") }
-            let id = RequestID(text: message.text(message.places[.requestID]))
+            guard message[.requestID].isPresent else { return .ignore("a cancellation without 'requestId'") }
+            let id = RequestID(text: message.text(message[.requestID]))
             if let number = Int(id.text), case .listen = requests[number] {
                 _ = requests.remove(number)
                 return listenEnded(number, refusal: nil)

@@ -37,13 +37,13 @@ package struct EraBridge: Sendable {
         envelope: Envelope?, input: Input? = nil, runsAsTask: Bool = false, keepsTask: Bool = true
     ) -> Splice {
         var splice = Splice(message)
-        let losesTask = !keepsTask && message.places[.task].isPresent
+        let losesTask = !keepsTask && message[.task].isPresent
         if envelope == nil, !isStateless {
             if losesTask, !runsAsTask { splice.remove([.task]) }
             if wantsProgress { splice.replace(.metaProgressToken, with: .integer(id)) }
             if runsAsTask { losesTask ? splice.replace(.task, with: .json("{}")) : splice.insert("\"task\":{}", into: .params) }
         } else {
-            let meta = message.places[.meta].isPresent ? message.view(message.places[.meta]) : nil
+            let meta = message[.meta].isPresent ? message.view(message[.meta]) : nil
             let rewritten = JSONWriter.object { writer in
                 if wantsProgress { writer.member(MetaKey.progressToken, id) }
                 if let envelope { writer.envelope(envelope, from: identity) }
@@ -96,26 +96,26 @@ package struct EraBridge: Sendable {
         case (.handshake, .handshake): break
         case (.stateless, .handshake):
             // With nothing else in it, it was there for that name alone.
-            let hasMore = message.places[.metaServerInfo].isAbsent || message.view(message.places[.meta]).members.count > 1
+            let hasMore = message[.metaServerInfo].isAbsent || message.view(message[.meta]).members.count > 1
             splice.remove([.resultType, .ttlMs, .cacheScope, hasMore ? .metaServerInfo : .meta])
         case (_, .stateless):
-            guard message.isObject(message.places[.result]) else { return nil }
+            guard message.isObject(message[.result]) else { return nil }
             if server == .handshake, let plain = withoutStatelessMembers(message) {
                 return result(plain, from: server, to: host, isCacheable: isCacheable)
             }
-            guard server == .handshake || message.places[.resultType].isAbsent else {
-                if let label, message.places[.inputRequests].isPresent {
-                    splice.replace(.inputRequests, with: .bytes(labelled(message.view(message.places[.inputRequests]), label)))
+            guard server == .handshake || message[.resultType].isAbsent else {
+                if let label, message[.inputRequests].isPresent {
+                    splice.replace(.inputRequests, with: .bytes(labelled(message.view(message[.inputRequests]), label)))
                 }
                 return stamped(splice, message)
             }
             // Both at the start of the result: one insertion.
             var members = "\"resultType\":\"complete\""
-            if isCacheable, message.places[.ttlMs].isAbsent { members += ",\"ttlMs\":0" }
-            if isCacheable, message.places[.cacheScope].isAbsent { members += ",\"cacheScope\":\"private\"" }
-            if message.places[.meta].isAbsent { members += ",\"_meta\":{\(serverInfo)}" }
+            if isCacheable, message[.ttlMs].isAbsent { members += ",\"ttlMs\":0" }
+            if isCacheable, message[.cacheScope].isAbsent { members += ",\"cacheScope\":\"private\"" }
+            if message[.meta].isAbsent { members += ",\"_meta\":{\(serverInfo)}" }
             splice.insert(members, into: .result)
-            if message.places[.meta].isPresent { return stamped(splice, message) }
+            if message[.meta].isPresent { return stamped(splice, message) }
         }
         return splice
     }
@@ -124,10 +124,10 @@ package struct EraBridge: Sendable {
     /// - Returns: `nil` if there is no such member.
     private func withoutStatelessMembers(_ message: Message) -> Message? {
         let members: [Message.Member] = [.resultType, .ttlMs, .cacheScope, .requestState, .inputRequests]
-        let places = members.map { message.places[$0] }.filter(\.isPresent)
+        let places = members.map { message[$0] }.filter(\.isPresent)
         guard !places.isEmpty else { return nil }
         let rest = JSONWriter.object { writer in
-            for (name, value) in message.view(message.places[.result]).members where !places.contains(value.place) {
+            for (name, value) in message.view(message[.result]).members where !places.contains(value.place) {
                 writer.member(name, json: value.json)
             }
         }
@@ -183,13 +183,12 @@ package struct EraBridge: Sendable {
     }
 
     /// With our name for the server's in `_meta`.
-    private func stamped(_ splice: Splice, _ message: Message) -> Splice {
-        var splice = splice
-        if message.places[.metaServerInfo].isPresent {
+    private func stamped(_ splice: consuming Splice, _ message: Message) -> Splice {
+        if message[.metaServerInfo].isPresent {
             splice.replace(.metaServerInfo, with: .json(identity.json))
-        } else if message.isObject(message.places[.meta]) {
+        } else if message.isObject(message[.meta]) {
             splice.insert(serverInfo, into: .meta)
-        } else if message.places[.meta].isAbsent {
+        } else if message[.meta].isAbsent {
             splice.insert("\"_meta\":{\(serverInfo)}", into: .result)
         }
         return splice
@@ -238,7 +237,7 @@ package struct EraBridge: Sendable {
     /// A message whose `_meta` names a task, with the task's name on the next hop.
     /// - Parameter task: JSON text; `nil` for a host that knows nothing of the task.
     package func relatedTask(in message: Message, _ task: String?) -> Message {
-        let meta = message.view(message.places[.meta])
+        let meta = message.view(message[.meta])
         guard meta.members.contains(where: { $0.name == MetaKey.relatedTask }) else { return message }
         var splice = Splice(message)
         if task == nil, meta.members.count == 1 {
@@ -264,7 +263,7 @@ package struct EraBridge: Sendable {
         case .resourceNotFound where host == .stateless: return recoded(message, .invalidParams)
         case .invalidParams where isRead && server == .stateless && host == .handshake:
             // There, this and the URI say that the resource does not exist.
-            guard message.view(message.places[.error])["data"]?["uri"] != nil else { return message }
+            guard message.view(message[.error])["data"]?["uri"] != nil else { return message }
             return recoded(message, .resourceNotFound)
         case .headerMismatch where server == .stateless || host == .stateless,
             .unsupportedProtocolVersion where server == .stateless || host == .stateless:
@@ -277,7 +276,7 @@ package struct EraBridge: Sendable {
 
     private func recoded(_ message: Message, _ code: ErrorCode) -> Message {
         let error = JSONWriter.object { writer in
-            for (name, value) in message.view(message.places[.error]).members {
+            for (name, value) in message.view(message[.error]).members {
                 if name == "code" { writer.member("code", code.rawValue) } else { writer.member(name, json: value.json) }
             }
         }
@@ -290,8 +289,8 @@ package struct EraBridge: Sendable {
 
     /// A notification without what its `_meta` says of its own hop.
     package func endToEnd(_ message: Message) -> Message {
-        guard message.places[.meta].isPresent else { return message }
-        let meta = JSONWriter.object { $0.endToEndMembers(of: message.view(message.places[.meta])) }
+        guard message[.meta].isPresent else { return message }
+        let meta = JSONWriter.object { $0.endToEndMembers(of: message.view(message[.meta])) }
         var splice = Splice(message)
         if meta.readableBytes > 2 { splice.replace(.meta, with: .bytes(meta)) } else { splice.remove([.meta]) }
         return (try? Message(scanning: splice.bytes)) ?? message
@@ -300,7 +299,7 @@ package struct EraBridge: Sendable {
     /// A server's notification that a resource has changed, for the listener that asked for it under this id; `nil` for a host of the
     /// handshake era.
     package func resourceUpdated(_ message: Message, listener: RequestID?) -> ByteBuffer {
-        let params = message.view(message.places[.params])
+        let params = message.view(message[.params])
         return Composition.notification(
             .resourcesUpdated,
             params: JSONWriter.object { writer in

@@ -6,14 +6,14 @@ extension HostProtocol {
     /// because the answer depends on it.
     /// - Returns: the era that the host speaks, too; `nil` for any other message.
     package static func abilities(in message: Message) -> (capabilities: ClientCapabilities, era: Revision.Era)? {
-        guard message.kind == .request else { return nil }
+        guard message.isRequest else { return nil }
         switch message.method {
         case .initialize:
-            guard let asked = message.string(message.places[.protocolVersion]) else { return nil }
-            let declared = message.view(message.places[.params])["capabilities"]
+            guard let asked = message.string(message[.protocolVersion]) else { return nil }
+            let declared = message.view(message[.params])["capabilities"]
             return (ClientCapabilities(declared, revision: .negotiated(asked: asked)), .handshake)
         case .discover:
-            guard message.places[.meta].isPresent, let envelope = try? Envelope(message.view(message.places[.meta])) else { return nil }
+            guard message[.meta].isPresent, let envelope = try? Envelope(message.view(message[.meta])) else { return nil }
             return (envelope.capabilities, .stateless)
         default: return nil
         }

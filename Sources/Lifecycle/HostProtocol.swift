@@ -7,7 +7,7 @@ package import NIOCore
 /// The era is decided per message: `initialize` opens a session of the handshake era, and a request with an envelope stands for
 /// itself (2026-07-28, basic, "Per-request metadata"). Both may come on the same pipe, in any order. A value: it returns what is to be
 /// done and does nothing itself.
-package struct HostProtocol: Sendable {
+package final class HostProtocol {
     package enum Session: Hashable, Sendable {
         /// Nothing was agreed on; can go to answered.
         case new
@@ -88,7 +88,7 @@ package struct HostProtocol: Sendable {
     ///   - inBatch: it came in a JSON-RPC batch.
     ///   - instructions: what `initialize` tells the host's model, if anything.
     ///   - extensions: what servers declare of those that only pass through us, as JSON text of an object.
-    package mutating func received(
+    package func received(
         _ message: Message, inBatch: Bool = false, instructions: @autoclosure () -> String? = nil,
         extensions: @autoclosure () -> String? = nil
     ) -> Action {
@@ -97,7 +97,7 @@ package struct HostProtocol: Sendable {
             guard let id = message.id else { return .ignore("a request without an id") }
             let introduction = { (instructions: instructions(), extensions: extensions()) }
             let method = message.method
-            if method != .initialize, message.places[.metaProtocolVersion].isPresent {
+            if method != .initialize, message[.metaProtocolVersion].isPresent {
                 return statelessRequest(method, message, id: id, introduction: introduction)
             }
             return request(method, message, id: id, inBatch: inBatch, introduction: introduction)
@@ -123,19 +123,19 @@ package struct HostProtocol: Sendable {
 
     // MARK: Handshake era
 
-    private mutating func request(
+    private func request(
         _ method: Method?, _ message: Message, id: RequestID, inBatch: Bool, introduction: Introduction
     ) -> Action {
         switch method {
         case .initialize:
             guard !inBatch else { return .answer(Composition.error(id: id, .invalidRequest, "'initialize' cannot be part of a batch")) }
-            guard let asked = message.string(message.places[.protocolVersion]) else {
+            guard let asked = message.string(message[.protocolVersion]) else {
                 return .answer(Composition.error(id: id, .invalidParams, "'initialize' needs 'protocolVersion'"))
             }
             let revision = Revision.negotiated(asked: asked)
             session = .answered(revision)
             logLevel = nil
-            capabilities = ClientCapabilities(message.view(message.places[.params])["capabilities"], revision: revision)
+            capabilities = ClientCapabilities(message.view(message[.params])["capabilities"], revision: revision)
             return .begin(Composition.result(id: id, initializeResult(revision, introduction())))
         case .ping: return .answer(Composition.result(id: id, Composition.emptyResult))
         case .discover where session == .new:
@@ -149,7 +149,7 @@ package struct HostProtocol: Sendable {
                 '\(message.methodName)' came before 'initialize', and has no '\(MetaKey.protocolVersion)' in '_meta', with which it would \
                 need none
                 """
-            let hasHalf = message.places[.meta].isPresent && message.view(message.places[.meta])[MetaKey.clientCapabilities] != nil
+            let hasHalf = message[.meta].isPresent && message.view(message[.meta])[MetaKey.clientCapabilities] != nil
             return .answer(Composition.error(id: id, hasHalf ? .invalidParams : .invalidRequest, text))
         }
         if let action = featureRequest(method, message, id: id) { return action }
@@ -160,7 +160,7 @@ package struct HostProtocol: Sendable {
             .tasksCancel where revision == .v2025_11_25:
             return needing(.taskID, "taskId", message, id: id) ?? method.map { .task($0, id) } ?? .answer(methodNotFound(message, id: id))
         case .setLevel:
-            let text = message.string(message.places[.level])
+            let text = message.string(message[.level])
             guard let level = text.flatMap(LogLevel.init(rawValue:)) else {
                 let known = LogLevel.allCases.map(\.rawValue).joined(separator: ", ")
                 return .answer(Composition.error(id: id, .invalidParams, "Unknown log level; there are \(known)"))
@@ -173,12 +173,12 @@ package struct HostProtocol: Sendable {
 
     // MARK: Stateless era
 
-    private mutating func statelessRequest(
+    private func statelessRequest(
         _ method: Method?, _ message: Message, id: RequestID, introduction: Introduction
     ) -> Action {
         let envelope: Envelope
         do throws(Envelope.Defect) {
-            envelope = try Envelope(message.view(message.places[.meta]))
+            envelope = try Envelope(message.view(message[.meta]))
         } catch {
             switch error {
             case .malformed(let text): return .answer(Composition.error(id: id, .invalidParams, text))
@@ -190,7 +190,7 @@ package struct HostProtocol: Sendable {
         case .discover:
             return .stateless(envelope, .answer(Composition.result(id: id, discoverResult(introduction()))))
         case .listen:
-            guard let filter = SubscriptionFilter(message.view(message.places[.params])["notifications"] ?? message.view(.absent)) else {
+            guard let filter = SubscriptionFilter(message.view(message[.params])["notifications"] ?? message.view(.absent)) else {
                 let text = "'subscriptions/listen' needs 'notifications', an object that says what to tell of"
                 return .answer(Composition.error(id: id, .invalidParams, text))
             }
@@ -259,7 +259,7 @@ package struct HostProtocol: Sendable {
         case .promptsGet: return needing(.name, "name", message, id: id) ?? .forward(.prompts, id)
         case .resourcesRead: return needing(.uri, "uri", message, id: id) ?? .resource(.resourcesRead, id)
         case .complete:
-            guard message.places[.refName].isPresent || message.places[.refURI].isPresent else {
+            guard message[.refName].isPresent || message[.refURI].isPresent else {
                 return .answer(Composition.error(id: id, .invalidParams, "'completion/complete' needs 'ref' with 'name' or 'uri'"))
             }
             return .complete(id)
@@ -269,7 +269,7 @@ package struct HostProtocol: Sendable {
 
     private func list(_ kind: FeatureKind, _ message: Message, id: RequestID) -> Action {
         // All pages are one: no cursor was ever handed out, so any that comes is foreign.
-        let cursor = message.places[.cursor]
+        let cursor = message[.cursor]
         guard cursor.isAbsent || message.text(cursor) == "null" else {
             return .answer(Composition.error(id: id, .invalidParams, "Unknown cursor"))
         }
@@ -278,21 +278,21 @@ package struct HostProtocol: Sendable {
 
     /// - Returns: the refusal of a request that lacks a member it cannot be routed without; `nil` if it has it.
     private func needing(_ member: Message.Member, _ name: String, _ message: Message, id: RequestID) -> Action? {
-        if message.isString(message.places[member]) { return nil }
+        if message.isString(message[member]) { return nil }
         return .answer(Composition.error(id: id, .invalidParams, "'\(message.methodName)' needs '\(name)', a string"))
     }
 
-    private mutating func notification(_ message: Message) -> Action {
+    private func notification(_ message: Message) -> Action {
         switch message.method {
         case .initialized:
             guard case .answered(let revision) = session else { return .ignore("'notifications/initialized' without an 'initialize'") }
             session = .open(revision)
             return .opened
         case .cancelled:
-            guard message.places[.requestID].isPresent else { return .ignore("a cancellation without 'requestId'") }
-            return .cancel(RequestID(text: message.text(message.places[.requestID])))
+            guard message[.requestID].isPresent else { return .ignore("a cancellation without 'requestId'") }
+            return .cancel(RequestID(text: message.text(message[.requestID])))
         case .progress:
-            guard let id = message.integer(message.places[.progressToken]) else { return .ignore("progress under a foreign token") }
+            guard let id = message.integer(message[.progressToken]) else { return .ignore("progress under a foreign token") }
             return .progress(id)
         case .rootsListChanged: return .rootsChanged
         default: return .ignore("an unknown notification '\(message.methodName)'")

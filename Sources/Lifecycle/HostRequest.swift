@@ -86,6 +86,9 @@ package final class ForwardedRequest {
     /// What the server spoke when it was sent. It may be got to know anew meanwhile, and the answer is in these terms all the same.
     package var serverEra = Revision.Era.handshake
 
+    /// Of the host's request.
+    package var hostEra: Revision.Era { request.era }
+
     package init(request: HostRequest, purpose: Purpose, progressToken: String?, idleTimeout: Duration, latest: Instant?) {
         self.request = request
         self.purpose = purpose
@@ -106,7 +109,8 @@ package final class ForwardedRequest {
         package var awaitsResult = false
     }
 
-    func deadline(from now: Instant) -> Instant {
+    /// When it is given up, if nothing is heard of it from now on.
+    package func deadline(from now: Instant) -> Instant {
         let idle = now.advanced(by: idleTimeout)
         return latest.map { min($0, idle) } ?? idle
     }

@@ -64,13 +64,14 @@ struct ListReader: Sendable {
     /// A page came.
     mutating func received(_ message: Message, now: Instant) -> Step {
         pages += 1
-        guard message.kind == .result else {
+        guard message.isResult else {
             let error = message.errorSummary
             // Declared, and yet not there: common for templates, and for servers that declare everything.
             if kind != .tools, error.code == ErrorCode.methodNotFound.rawValue { return end(.complete([]), now: now) }
             return end(.failed("it refused '\(kind.listMethod.rawValue)': \(error.text)"), now: now)
         }
-        let result = message.view(message.places[.result])
+        // A copy, because it is kept: the memory of a read is needed for the next one.
+        let result = JSONView.whole(ByteBuffer(bytes: message.slice(message[.result]).readableBytesView))
         guard let features = result[kind.listMember], features.kind == .array else {
             return end(.failed("its answer to '\(kind.listMethod.rawValue)' has no array '\(kind.listMember)'"), now: now)
         }
@@ -114,7 +115,7 @@ struct ListReader: Sendable {
 extension Message {
     /// Of a result: what it says of itself. A time to live that is none counts as 0.
     package var freshness: Freshness {
-        Freshness(timeToLive: integer(places[.ttlMs]) ?? 0, isPublic: string(places[.cacheScope]) == "public")
+        Freshness(timeToLive: integer(self[.ttlMs]) ?? 0, isPublic: string(self[.cacheScope]) == "public")
     }
 
     /// Characters of a peer's error text that are kept.
@@ -122,7 +123,7 @@ extension Message {
 
     /// Of an error answer: its code, if it is an integer, and what to tell people.
     package var errorSummary: (code: Int?, text: String) {
-        let error = view(places[.error])
+        let error = view(self[.error])
         let code = error["code"]
         let text = (error["message"]?.string ?? "").prefix(Self.errorLength).description.oneLine
         return (code?.integer, "\(text) (\(code?.jsonText.prefix(20) ?? "no code"))")

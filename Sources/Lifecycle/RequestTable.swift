@@ -15,8 +15,12 @@ package struct RequestTable<Entry> {
     private var free: [Int] = []
     private var serial = 0
     package private(set) var count = 0
+    /// Of those that are waiting, the ones that `isCounted` is true of.
+    package private(set) var countedCount = 0
+    private let isCounted: (Entry) -> Bool
 
-    package init() {}
+    /// - Parameter isCounted: never changes for an entry, nor does one take the place of another for which it is different.
+    package init(counting isCounted: @escaping (Entry) -> Bool = { _ in false }) { self.isCounted = isCounted }
 
     package var isEmpty: Bool { count == 0 }
 
@@ -32,6 +36,7 @@ package struct RequestTable<Entry> {
         }
         serial += 1
         let id = serial * Self.capacity + slot
+        if isCounted(entry) { countedCount += 1 }
         slots[slot] = Slot(id: id, entry: entry)
         count += 1
         return id
@@ -52,6 +57,7 @@ package struct RequestTable<Entry> {
     package mutating func remove(_ id: Int) -> Entry? {
         guard let slot = slot(of: id) else { return nil }
         let entry = slots[slot].entry.take()
+        if let entry, isCounted(entry) { countedCount -= 1 }
         free.append(slot)
         count -= 1
         return entry
@@ -66,6 +72,7 @@ package struct RequestTable<Entry> {
         slots.removeAll()
         free.removeAll()
         count = 0
+        countedCount = 0
         return entries
     }
 

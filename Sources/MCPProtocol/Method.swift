@@ -86,12 +86,13 @@ extension Method {
 extension Message {
     /// The method of a request or notification; `nil` for answers and for methods we give no treatment of their own.
     package var method: Method? {
-        let place = places[.method]
-        if let method = withPlainString(place, { Method($0) }) { return method }
+        let place = self[.method]
+        var method: Method?
+        withPlainString(place) { method = Method($0) }
         // Some encoders write "tools\/call".
-        return string(place).flatMap(Method.init(rawValue:))
+        return method ?? string(place).flatMap(Method.init(rawValue:))
     }
 
     /// The method as its sender wrote it, for error texts.
-    package var methodName: String { string(places[.method]) ?? "" }
+    package var methodName: String { string(self[.method]) ?? "" }
 }

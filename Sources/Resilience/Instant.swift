@@ -18,10 +18,5 @@ package struct Instant: Hashable, Comparable, Sendable {
 
 extension Duration {
     /// Whole nanoseconds, at most those of 292 years.
-    package var clampedNanoseconds: Int64 {
-        let (seconds, attoseconds) = components
-        let (scaled, overflow) = seconds.multipliedReportingOverflow(by: 1_000_000_000)
-        let (sum, overflowAgain) = scaled.addingReportingOverflow(attoseconds / 1_000_000_000)
-        return overflow || overflowAgain ? (seconds < 0 ? .min : .max) : sum
-    }
+    package var clampedNanoseconds: Int64 { Int64(clamping: attoseconds / 1_000_000_000) }
 }

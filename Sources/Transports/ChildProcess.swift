@@ -171,7 +171,7 @@ package final class ChildProcess {
             .channelOption(.autoRead, value: false)
             .channelInitializer { channel in
                 channel.eventLoop.makeCompletedFuture {
-                    try LineConnection.prepareInput(channel, delegate: delegate, lineLimit: lineLimit)
+                    try LineConnection.prepareInput(channel, delegate: delegate, lineLimit: lineLimit, descriptor: input)
                 }
             }
             .takingOwnershipOfDescriptor(input: input)

@@ -150,9 +150,9 @@ package final class FaultyConnection: ServerConnection {
         send(message, nil)
     }
 
-    package func send(_ splice: Splice) { send(line: splice.bytes) }
+    package func send(_ splice: borrowing Splice) { send(line: splice.bytes) }
 
-    package func send(_ splice: Splice, as request: OutgoingRequest) {
+    package func send(_ splice: borrowing Splice, as request: OutgoingRequest) {
         guard let message = try? Message(scanning: splice.bytes) else { return connection.send(splice, as: request) }
         send(message, request)
     }

@@ -62,7 +62,9 @@ package enum HostPipe {
         let reading = NIOPipeBootstrap(group: eventLoop)
             .channelOption(.autoRead, value: false)
             .channelInitializer { channel in
-                channel.eventLoop.makeCompletedFuture { try LineConnection.prepareInput(channel, delegate: delegate, lineLimit: lineLimit) }
+                channel.eventLoop.makeCompletedFuture {
+                    try LineConnection.prepareInput(channel, delegate: delegate, lineLimit: lineLimit, descriptor: input)
+                }
             }
             .takingOwnershipOfDescriptor(input: input)
         let writing = NIOPipeBootstrap(group: eventLoop)

@@ -31,10 +31,13 @@ package final class LineConnection: ServerConnection, PendingWriter {
     package static let highWaterMark = 1024 * 1024
     package static let lowWaterMark = 256 * 1024
 
-    /// Bytes of one read, of short lines and of long ones; and how many lines of one read are too many for the larger.
+    /// Bytes of one read, at least and at most.
     package static let shortRead = 2 * 1024
     package static let longRead = 64 * 1024
-    package static let linesPerTurn = 64
+    /// Bytes of a long line that are read before anybody else has a turn.
+    package static let longTurn = 256 * 1024
+    /// Lines of one read with which its size stays as it is. With more it shrinks, and with fewer, if it was full, it doubles.
+    package static let linesPerRead = 10...24
 
     private var input: (any Channel)?
     private var output: (any Channel)?
@@ -43,14 +46,17 @@ package final class LineConnection: ServerConnection, PendingWriter {
     /// The channel was given what the peer did not take at once. Until it is through with that, all goes the same way.
     private var isOutputBehind = false
     private var writer = LineWriter()
+    /// ``PendingWrites`` knows of it.
+    private var isFlushExpected = false
     package private(set) var isReading = true
     private let pending: PendingWrites
 
     package init(pending: PendingWrites) { self.pending = pending }
 
     /// Prepares a channel whose lines go to `delegate`. Nothing is read before ``open(input:output:)``.
-    static func prepareInput(_ channel: any Channel, delegate: some ConnectionDelegate, lineLimit: Int) throws {
-        try channel.pipeline.syncOperations.addHandler(LineHandler(delegate: delegate, lineLimit: lineLimit))
+    /// - Parameter descriptor: what the channel reads from, and owns as long as it is active; so it has no other. It is not blocking.
+    static func prepareInput(_ channel: any Channel, delegate: some ConnectionDelegate, lineLimit: Int, descriptor: CInt? = nil) throws {
+        try channel.pipeline.syncOperations.addHandler(LineHandler(delegate: delegate, lineLimit: lineLimit, descriptor: descriptor))
         // The loop goes round between two reads: a peer that always has more would have four in each turn.
         try channel.syncOptions?.setOption(.maxMessagesPerRead, value: 1)
         try channel.syncOptions?.setOption(.recvAllocator, value: FixedSizeRecvByteBufferAllocator(capacity: shortRead))
@@ -75,12 +81,12 @@ package final class LineConnection: ServerConnection, PendingWriter {
         if isReading { setReading(true) }
     }
 
-    package func send(_ splice: Splice) {
+    package func send(_ splice: borrowing Splice) {
         expectFlush()
         writer.append(splice)
     }
 
-    package func send(_ splice: Splice, as request: OutgoingRequest) { send(splice) }
+    package func send(_ splice: borrowing Splice, as request: OutgoingRequest) { send(splice) }
 
     package func send(_ bytes: ByteBuffer, inPlaceOf message: Message, as request: OutgoingRequest?) { send(line: bytes) }
 
@@ -90,11 +96,14 @@ package final class LineConnection: ServerConnection, PendingWriter {
     }
 
     private func expectFlush() {
-        if writer.isEmpty { pending.expect(self) }
+        if isFlushExpected { return }
+        isFlushExpected = true
+        pending.expect(self)
     }
 
     /// Writes what has gathered.
     package func flush() {
+        isFlushExpected = false
         guard let output, !writer.isEmpty else { return }
         // Taken out while it is written: whoever hears of a failure may send something more.
         var turn = LineWriter()
@@ -156,9 +165,10 @@ package final class LineConnection: ServerConnection, PendingWriter {
 
 /// Cuts what a channel reads into lines.
 ///
-/// How much is read at once depends on them. A long line is read in large pieces. Of short ones a large piece would be thousands, all
-/// handed over before the loop turns to anybody else; so a peer that floods is read in small pieces, and keeps nobody waiting. (To put
-/// lines off with `execute` would not help: the loop does what it was given meanwhile before it looks at its other channels.)
+/// How much is read at once depends on them. Of a long line the channel reads the beginning, and the rest goes right behind it. Of short
+/// ones a large piece would be thousands, all handed over before the loop turns to anybody else; so there are some twenty in each, and a
+/// peer that floods keeps nobody waiting. (To put lines off with `execute` would not help: the loop does what it was given meanwhile
+/// before it looks at its other channels.)
 private final class LineHandler<Delegate: ConnectionDelegate>: ChannelInboundHandler {
     typealias InboundIn = ByteBuffer
 
@@ -166,24 +176,50 @@ private final class LineHandler<Delegate: ConnectionDelegate>: ChannelInboundHan
     private var framing: LineFraming
     private var isClosed = false
     private var readSize = LineConnection.shortRead
+    private let descriptor: CInt?
 
-    init(delegate: Delegate, lineLimit: Int) {
+    init(delegate: Delegate, lineLimit: Int, descriptor: CInt?) {
         self.delegate = delegate
+        self.descriptor = descriptor
         framing = LineFraming(limit: lineLimit)
     }
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
-        framing.append(unwrapInboundIn(data))
+        let bytes = unwrapInboundIn(data)
+        let isFull = bytes.readableBytes >= readSize
+        framing.append(bytes)
         var count = 0
         while let line = framing.next() {
             delegate.received(line)
             count += 1
         }
         if framing.unterminated >= LineConnection.shortRead {
-            read(LineConnection.longRead, context)
-        } else if count == 0 || count > LineConnection.linesPerTurn {
+            guard let descriptor, framing.isExtensible else { return read(LineConnection.longRead, context) }
+            if isFull { readRestOfLine(descriptor, context) }
+        } else if count == 0 {
             // Nothing but line ends is a flood too.
             read(LineConnection.shortRead, context)
+        } else if count > LineConnection.linesPerRead.upperBound {
+            read(max(LineConnection.shortRead, readSize * LineConnection.linesPerRead.upperBound / count), context)
+        } else if isFull, count < LineConnection.linesPerRead.lowerBound {
+            read(min(LineConnection.longRead, readSize * 2), context)
+        }
+    }
+
+    /// Reads on behind the line whose end has not come. Its end and any failure are left to the channel, which meets them too.
+    private func readRestOfLine(_ descriptor: CInt, _ context: ChannelHandlerContext) {
+        var total = 0
+        // Whoever gets a line may close the channel, or want nothing more: then it is over with that line.
+        while total < LineConnection.longTurn, context.channel.isActive {
+            let count = framing.extend(room: LineConnection.longRead) { readAtOnce(descriptor, $0) }
+            total += count
+            if let line = framing.next() {
+                delegate.received(line)
+                while let another = framing.next() { delegate.received(another) }
+                return
+            }
+            // It is empty now.
+            if count < LineConnection.longRead { return }
         }
     }
 
@@ -212,6 +248,11 @@ private final class LineHandler<Delegate: ConnectionDelegate>: ChannelInboundHan
         isClosed = true
         delegate.inputClosed(unterminated: framing.finish())
     }
+}
+
+/// - Returns: how many bytes there were; 0 at the end and at a failure, too.
+private func readAtOnce(_ descriptor: CInt, _ room: UnsafeMutableRawBufferPointer) -> Int {
+    max(0, read(descriptor, room.baseAddress, room.count))
 }
 
 /// Hears of the end of a channel that is only written to.

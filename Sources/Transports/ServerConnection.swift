@@ -8,9 +8,9 @@ package import NIOCore
 package protocol ServerConnection: AnyObject {
     /// - Parameter line: a message without its line end, which holds no line break.
     func send(line: ByteBuffer)
-    func send(_ splice: Splice)
+    func send(_ splice: borrowing Splice)
     /// Sends a request, of which is known already what the transport may need of it.
-    func send(_ splice: Splice, as request: OutgoingRequest)
+    func send(_ splice: borrowing Splice, as request: OutgoingRequest)
     /// Sends other bytes in the place of a message, which counts as sent: for faults that are made on purpose.
     /// - Parameter bytes: without a line break.
     func send(_ bytes: ByteBuffer, inPlaceOf message: Message, as request: OutgoingRequest?)
@@ -56,10 +56,10 @@ package struct OutgoingRequest: Sendable {
 
     /// - Returns: `nil` if the message is no request of ours.
     init?(_ message: Message) {
-        guard message.kind == .request, let id = message.integerID else { return nil }
+        guard message.isRequest, let id = message.integerID else { return nil }
         self.init(
-            id: id, method: message.methodName, name: Self.nameMember(of: message).flatMap { message.string(message.places[$0]) },
-            envelopeRevision: message.string(message.places[.metaProtocolVersion]))
+            id: id, method: message.methodName, name: Self.nameMember(of: message).flatMap { message.string(message[$0]) },
+            envelopeRevision: message.string(message[.metaProtocolVersion]))
     }
 }
 

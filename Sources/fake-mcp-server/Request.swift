@@ -9,14 +9,14 @@ struct Request {
     let peer: Peer
 
     var era: Era { peer.era }
-    var params: JSONView { message.view(message.places[.params]) }
-    var name: String? { message.string(message.places[.name]) }
-    var arguments: JSONView? { message.places[.arguments].isPresent ? message.view(message.places[.arguments]) : nil }
+    var params: JSONView { message.view(message[.params]) }
+    var name: String? { message.string(message[.name]) }
+    var arguments: JSONView? { message[.arguments].isPresent ? message.view(message[.arguments]) : nil }
     var isCall: Bool { method == "tools/call" }
 
     /// JSON text, exactly as the client wrote it; without one the client wants no progress.
     var progressToken: String? {
-        let place = message.places[.metaProgressToken]
+        let place = message[.metaProgressToken]
         return place.isPresent ? message.text(place) : nil
     }
 

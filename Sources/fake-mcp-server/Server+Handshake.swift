@@ -7,7 +7,7 @@ extension Server {
         let revision = behaviour.revision.text
         let stranger = Peer(era: .handshake, revision: revision, capabilities: .none, logLevel: nil)
         let request = Request(id: id, method: method, message: message, peer: session?.peer ?? stranger)
-        if lockedEra == .handshake, method != "server/discover", message.places[.metaProtocolVersion].isPresent {
+        if lockedEra == .handshake, method != "server/discover", message[.metaProtocolVersion].isPresent {
             return refuseParams(request, "this pipe has a session: no envelopes here")
         }
         switch method {
@@ -25,7 +25,7 @@ extension Server {
     private func initialize(_ request: Request) {
         if behaviour.hangInitialize { return hold(request) }
         let message = request.message
-        let revision = behaviour.revision.answer(to: message.string(message.places[.protocolVersion])).text
+        let revision = behaviour.revision.answer(to: message.string(message[.protocolVersion])).text
         let session = Session(revision: revision, capabilities: ClientCapabilities(request.params["capabilities"]))
         self.session = session
         let result = JSONWriter.object { result in
@@ -44,7 +44,7 @@ extension Server {
     }
 
     private func setLevel(_ request: Request) {
-        let text = request.message.string(request.message.places[.level]) ?? ""
+        let text = request.message.string(request.message[.level]) ?? ""
         guard let level = LogLevel(rawValue: text) else { return refuseParams(request, "Unknown log level: \(text)") }
         session?.logLevel = level
         answer(request, result: .emptyObject)

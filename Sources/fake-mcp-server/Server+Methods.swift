@@ -47,7 +47,7 @@ extension Server {
 
     func list(_ definitions: [String], as name: String, _ request: Request) {
         var first = 0
-        let place = request.message.places[.cursor]
+        let place = request.message[.cursor]
         if place.isPresent {
             guard let cursor = request.message.string(place), cursor.hasPrefix(Self.cursorPrefix),
                 let index = Int(cursor.dropFirst(Self.cursorPrefix.count)), definitions.indices.contains(index)

@@ -20,10 +20,10 @@ extension Server {
 
     func statelessRequest(_ message: Message, method: String, id: RequestID) {
         if method == "initialize" {
-            return refuseVersion(id, requested: message.string(message.places[.protocolVersion]) ?? "")
+            return refuseVersion(id, requested: message.string(message[.protocolVersion]) ?? "")
         }
         guard Self.methods.contains(method) else { return refuse(id, code: -32601, "Method not found: \(method)") }
-        let meta = message.view(message.places[.meta])
+        let meta = message.view(message[.meta])
         guard let version = meta[Key.version]?.string, let capabilities = meta[Key.capabilities], capabilities.kind == .object else {
             return refuse(id, code: -32602, "_meta needs \(Key.version) and \(Key.capabilities)")
         }

@@ -123,7 +123,7 @@ final class Server {
     }
 
     private func receive(_ message: Message) {
-        let method = message.string(message.places[.method]) ?? ""
+        let method = message.string(message[.method]) ?? ""
         switch message.kind {
         case .request:
             guard let id = message.id else { return }
@@ -132,15 +132,15 @@ final class Server {
         case .result, .error:
             guard let id = message.id, let take = questions.removeValue(forKey: id) else { return }
             let name = message.kind == .result ? "result" : "error"
-            take(JSONWriter.object { $0.member(name, json: message.slice(message.places[message.kind == .result ? .result : .error])) })
+            take(JSONWriter.object { $0.member(name, json: message.slice(message[message.kind == .result ? .result : .error])) })
         }
     }
 
     private func notification(_ message: Message, method: String) {
         switch method {
         case "notifications/cancelled":
-            guard message.places[.requestID].isPresent else { return }
-            cancel(RequestID(text: message.text(message.places[.requestID])))
+            guard message[.requestID].isPresent else { return }
+            cancel(RequestID(text: message.text(message[.requestID])))
         case "notifications/roots/list_changed": executions.rootsChanged()
         default: return
         }
@@ -164,7 +164,7 @@ final class Server {
         case .stateless: return .stateless
         case .both:
             if let lockedEra { return lockedEra }
-            let hasEnvelope = message.places[.metaProtocolVersion].isPresent
+            let hasEnvelope = message[.metaProtocolVersion].isPresent
             let era = method != "initialize" && (hasEnvelope || method == "server/discover") ? Era.stateless : .handshake
             if behaviour.lockEra { lockedEra = era }
             return era

@@ -72,9 +72,9 @@ struct Workbench {
         let meta = token.map { ",\"_meta\":{\"progressToken\":\($0)}" } ?? ""
         let params = ByteBuffer(string: "{\"name\":\"\(tool)\",\"arguments\":\(arguments)\(meta)}")
         let answer = try await host.request(.toolsCall, params: params)
-        let result = answer.view(answer.places[.result])
+        let result = answer.view(answer[.result])
         if let text = result["content"]?.elements.first?["text"]?.string { return text }
-        return answer.view(answer.places[.error])["message"]?.string ?? "neither text nor error"
+        return answer.view(answer[.error])["message"]?.string ?? "neither text nor error"
     }
 }
 

@@ -50,7 +50,7 @@ struct CatalogTests {
         var buffer = ByteBuffer(string: "skipped" + text)
         buffer.moveReaderIndex(forwardBy: 7)
         let message = try Message(scanning: buffer)
-        let tools = message.view(message.places[.result])["tools"]?.elements ?? []
+        let tools = message.view(message[.result])["tools"]?.elements ?? []
         let source = CatalogSource(
             downstream: DownstreamID(1), key: "s", rules: ExposureRules(prefix: "s"),
             tools: try tools.map { try FeatureDefinition($0, kind: .tools) })

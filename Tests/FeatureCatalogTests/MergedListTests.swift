@@ -121,8 +121,8 @@ struct MergedListTests {
         let catalog = Catalog(try source("s", .prompts, ["x"]))
         let request = #"{"jsonrpc":"2.0","id":1,"method":"prompts/get","params":{"name":\#(written)}}"#
         let message = try Message(scanning: ByteBuffer(string: request))
-        #expect(try catalog.route(.prompts, message.places[.name], in: message).name.text == "x")
-        #expect(throws: UnknownFeature.self) { try catalog.route(.tools, message.places[.name], in: message) }
+        #expect(try catalog.route(.prompts, message[.name], in: message).name.text == "x")
+        #expect(throws: UnknownFeature.self) { try catalog.route(.tools, message[.name], in: message) }
     }
 
     @Test(

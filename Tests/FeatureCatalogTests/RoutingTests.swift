@@ -11,7 +11,7 @@ struct RoutingTests {
     private func route(_ name: String, _ catalog: Catalog) throws -> Route {
         let message = try Message(
             scanning: ByteBuffer(string: #"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":\#(name)}}"#))
-        return try catalog.route(.tools, message.places[.name], in: message)
+        return try catalog.route(.tools, message[.name], in: message)
     }
 
     @Test(

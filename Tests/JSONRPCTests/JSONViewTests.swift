@@ -40,7 +40,7 @@ struct JSONViewTests {
     @Test("of an absent member is null, whatever stands at the message's start")
     func absent() throws {
         let message = try Message(scanning: ByteBuffer(string: #"{"jsonrpc":"2.0","method":"a"}"#))
-        let view = message.view(message.places[.params])
+        let view = message.view(message[.params])
         #expect(
             view.kind == .null && view.members.isEmpty && view.elements.isEmpty && view.string == nil && view.integer == nil
                 && view.boolean == nil)

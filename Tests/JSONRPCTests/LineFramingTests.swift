@@ -66,6 +66,40 @@ struct LineFramingTests {
         }
     }
 
+    @Test("gives the same lines if what follows the beginning of a line is read right behind it", arguments: [0, 1, 5])
+    func extended(spareRoom: Int) {
+        for first in 0...Self.text.count {
+            for length in [1, 2, 3, 21, 40] where first + length <= Self.text.count {
+                let chunks = [Self.text[..<first], Self.text[first..<first + length], Self.text[(first + length)...]]
+                var framing = LineFraming(limit: Self.limit)
+                var lines: [String] = []
+                for chunk in chunks {
+                    let wasExtensible = framing.isExtensible
+                    let count = framing.extend(room: chunk.count + spareRoom) { room in
+                        room.copyBytes(from: chunk)
+                        return chunk.count
+                    }
+                    #expect(count == (wasExtensible ? chunk.count : 0))
+                    if !wasExtensible { framing.append(ByteBuffer(bytes: chunk)) }
+                    lines += drain(&framing)
+                }
+                #expect(lines == Self.lines, "\(length) bytes at \(first)")
+            }
+        }
+    }
+
+    @Test("lends no room if all that came is handed out, and is as it was if nothing is read into it")
+    func nothingToExtend() {
+        var framing = LineFraming()
+        #expect(!framing.isExtensible && framing.extend(room: 8) { _ in 8 } == 0)
+        framing.append(ByteBuffer(string: "one\ntw"))
+        #expect(drain(&framing) == ["one"])
+        #expect(framing.isExtensible && framing.extend(room: 8) { _ in 0 } == 0)
+        #expect(framing.unterminated == 2)
+        framing.append(ByteBuffer(string: "o\n"))
+        #expect(drain(&framing) == ["two"])
+    }
+
     @Test("takes several reads before it is asked for lines")
     func severalAppends() {
         var framing = LineFraming()

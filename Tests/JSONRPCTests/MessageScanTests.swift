@@ -121,14 +121,35 @@ struct MessageScanTests {
         ])
     func duplicatesElsewhere(text: String) throws { #expect(try Message(scanning: ByteBuffer(string: text)).id == RequestID(1)) }
 
+    @Test(
+        "reads what begins as most messages do as it reads the same behind a blank",
+        arguments: [
+            #""id":1,"method":"ping"}"#, #""jsonrpc":"2.0","id":1,"method":"ping"}"#, #""jsonrpc":"1.0","id":1,"method":"ping"}"#,
+            "}", "", #""id""#, #" "id" : 1 , "result" : {} } "#, #""id":7"#, #","id":7}"#, #"]"#, "{}", "\u{1}",
+            #""id":1,"method":"a","params":[]}"#,
+        ])
+    func usualBeginning(rest: String) {
+        func outcome(_ text: String) -> String {
+            do throws(MessageError) {
+                let message = try Message(scanning: ByteBuffer(string: text))
+                return "\(message.kind) \(message.id?.text ?? "") \(message.text(message[.jsonrpc])) \(message.text(message[.method]))"
+            } catch {
+                // Bytes are counted from the beginning of the text, which has one more.
+                return "\(error)".replacing(/at byte (\d+)/) { "at byte \((Int($0.1) ?? 0) - (text.hasPrefix("{ ") ? 1 : 0))" }
+                    + " \(error.id?.text ?? "") \(error.namesMethod)"
+            }
+        }
+        #expect(outcome(#"{"jsonrpc":"2.0","# + rest) == outcome(#"{ "jsonrpc":"2.0","# + rest))
+    }
+
     @Test("decodes a method written with escapes")
     func escapedMethod() throws {
         let message = try Message(
             scanning: ByteBuffer(string: #"{"jsonrpc":"2.0","id":1,"method":"tools\/call","params":{"name":"\u0061\ud83d\ude00"}}"#))
-        #expect(message.string(message.places[.method]) == "tools/call")
-        #expect(message.withPlainString(message.places[.method]) { $0.count } == nil)
-        #expect(message.string(message.places[.name]) == "a😀")
-        #expect(message.text(message.places[.name]) == #""\u0061\ud83d\ude00""#)
+        #expect(message.string(message[.method]) == "tools/call")
+        message.withPlainString(message[.method]) { _ in Issue.record("it has an escape") }
+        #expect(message.string(message[.name]) == "a😀")
+        #expect(message.text(message[.name]) == #""\u0061\ud83d\ude00""#)
     }
 
     @Test("finds every member it routes by")
@@ -144,18 +165,18 @@ struct MessageScanTests {
             .requestID: "\"r\"", .progressToken: "9", .protocolVersion: "\"v\"", .metaProgressToken: "\"t\"", .metaProtocolVersion: "\"p\"",
             .meta: #"{"progressToken":"t","io.modelcontextprotocol/protocolVersion":"p","name":5}"#,
         ]
-        for (member, value) in expected { #expect(message.text(message.places[member]) == value, "\(member)") }
-        #expect(message.places[.result].isAbsent && message.places[.error].isAbsent)
-        #expect(message.text(message.places[.params]).hasPrefix(#"{"name":"n""#))
+        for (member, value) in expected { #expect(message.text(message[member]) == value, "\(member)") }
+        #expect(message[.result].isAbsent && message[.error].isAbsent)
+        #expect(message.text(message[.params]).hasPrefix(#"{"name":"n""#))
     }
 
     @Test("finds _meta in a result, and nothing else there")
     func resultPlaces() throws {
         let message = try Message(
             scanning: ByteBuffer(string: #"{"jsonrpc":"2.0","id":3,"result":{"name":"n","cursor":1,"_meta":{"progressToken":4}}}"#))
-        #expect(message.text(message.places[.meta]) == #"{"progressToken":4}"#)
-        #expect(message.text(message.places[.metaProgressToken]) == "4")
-        #expect(message.places[.name].isAbsent && message.places[.cursor].isAbsent)
+        #expect(message.text(message[.meta]) == #"{"progressToken":4}"#)
+        #expect(message.text(message[.metaProgressToken]) == "4")
+        #expect(message[.name].isAbsent && message[.cursor].isAbsent)
     }
 
     @Test("counts its places from the first readable byte, wherever that lies in the buffer")
@@ -164,8 +185,8 @@ struct MessageScanTests {
         buffer.moveReaderIndex(forwardBy: 7)
         let message = try Message(scanning: buffer)
         #expect(message.id == RequestID(77))
-        #expect(message.string(message.places[.method]) == "ping")
-        #expect(message.view(message.places[.id]).integer == 77)
+        #expect(message.string(message[.method]) == "ping")
+        #expect(message.view(message[.id]).integer == 77)
     }
 
     @Test("sees raw line breaks between tokens, and no escaped ones", arguments: [("{\n", true), ("{\r", true), ("{ ", false)])

@@ -88,7 +88,7 @@ struct MutationTests {
     private func problem(of message: Message, in bytes: ByteBuffer, deeply: Bool) -> String? {
         if message.bytes != bytes { return "its bytes are not those it was scanned from" }
         for member in Message.Member.allCases {
-            let place = message.places[member]
+            let place = message[member]
             if place.start > place.end || Int(place.end) > bytes.readableBytes { return "\(member) lies outside" }
         }
         if let id = message.id, !isID(id) { return "its id is \(id)" }
@@ -100,8 +100,8 @@ struct MutationTests {
         _ = view.members
         var splice = Splice(message)
         for member in Message.Member.allCases {
-            let place = message.places[member]
-            if again.places[member] != place { return "a second scan finds \(member) elsewhere" }
+            let place = message[member]
+            if again[member] != place { return "a second scan finds \(member) elsewhere" }
             if place.isPresent, !isValid(Array(message.slice(place).readableBytesView)) { return "\(member) is no JSON value" }
             _ = (message.string(place), message.integer(place), message.view(place).members, message.view(place).elements)
         }

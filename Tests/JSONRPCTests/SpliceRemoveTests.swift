@@ -143,10 +143,10 @@ struct SpliceRemoveTests {
             let again = try Message(scanning: splice.bytes)
             for member in Message.Member.allCases {
                 let isGone = gone.contains(member)
-                #expect(again.places[member].isPresent == (message.places[member].isPresent && !isGone), "seed \(seed), message \(index)")
-                removed += isGone && message.places[member].isPresent ? 1 : 0
-                guard again.places[member].isPresent, ![.params, .result, .meta].contains(member) else { continue }
-                #expect(again.text(again.places[member]) == message.text(message.places[member]), "seed \(seed), message \(index)")
+                #expect(again[member].isPresent == (message[member].isPresent && !isGone), "seed \(seed), message \(index)")
+                removed += isGone && message[member].isPresent ? 1 : 0
+                guard again[member].isPresent, ![.params, .result, .meta].contains(member) else { continue }
+                #expect(again.text(again[member]) == message.text(message[member]), "seed \(seed), message \(index)")
             }
         }
         #expect(removed > 500)  // or the loop says little
@@ -164,8 +164,8 @@ struct SpliceRemoveTests {
             splice.replace(.name, with: .json(#""other""#))
             let again = try Message(scanning: splice.bytes)
             let names = ["task", "requestState", "name", "_meta"].filter { name in !gone.contains { $0.name == name } }
-            #expect(again.view(again.places[.params]).members.map(\.name) == ["a"] + names)
-            #expect(again.string(again.places[.name]) == "other")
+            #expect(again.view(again[.params]).members.map(\.name) == ["a"] + names)
+            #expect(again.string(again[.name]) == "other")
         }
     }
 }

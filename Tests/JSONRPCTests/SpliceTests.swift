@@ -31,7 +31,7 @@ struct SpliceTests {
             for member in members.prefix(Splice.editLimit) {
                 let (replacement, written) = self.replacement(using: &json)
                 splice.replace(member, with: replacement)
-                if message.places[member].isPresent { replacements.append((message.places[member].range, written)) }
+                if message[member].isPresent { replacements.append((message[member].range, written)) }
             }
             edited += replacements.count
             var expected = Array(text.utf8)
@@ -43,7 +43,7 @@ struct SpliceTests {
             let again = try Message(scanning: ByteBuffer(string: String(result.dropLast())))
             #expect(again.kind == message.kind, "seed \(seed), message \(index)")
             for member in Message.Member.allCases {
-                #expect(again.places[member].isPresent == message.places[member].isPresent, "seed \(seed), message \(index), \(member)")
+                #expect(again[member].isPresent == message[member].isPresent, "seed \(seed), message \(index), \(member)")
             }
         }
         #expect(edited > 1_000)  // or the loop says little
@@ -65,7 +65,7 @@ struct SpliceTests {
             var splice = Splice(message)
             splice.replace(.id, with: .integer(99))
             let edited = try Message(scanning: ByteBuffer(string: String(decoding: Array(line(splice).utf8.dropLast()), as: UTF8.self)))
-            #expect(!edited.hasLineBreaks && (message.places[.id].isAbsent || edited.integerID == 99), "seed \(seed), message \(index)")
+            #expect(!edited.hasLineBreaks && (message[.id].isAbsent || edited.integerID == 99), "seed \(seed), message \(index)")
         }
         #expect(broken > 500)
     }
@@ -174,7 +174,7 @@ struct SpliceTests {
     }
 }
 
-func line(_ splice: Splice) -> String {
+func line(_ splice: borrowing Splice) -> String {
     var writer = LineWriter()
     writer.append(splice)
     return writer.takeAll().joined()

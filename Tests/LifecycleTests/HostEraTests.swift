@@ -33,7 +33,7 @@ struct HostEraTests {
 
     @Test("with an envelope is stateless, whatever came before", arguments: Before.allCases)
     func envelopes(before: Before) throws {
-        var machine = try machine(before)
+        let machine = try machine(before)
         let session = machine.session
         for (method, members, action) in [
             ("tools/list", "", "list tools 5"), ("prompts/list", #""cursor":null,"#, "list prompts 5"),
@@ -50,7 +50,7 @@ struct HostEraTests {
     @Test("that asks for a handshake gets one, with or without an envelope, whatever came before", arguments: Before.allCases)
     func initialize(before: Before) throws {
         for meta in ["", #","_meta":{\#(envelope)}"#] {
-            var machine = try machine(before)
+            let machine = try machine(before)
             let params = #"{"protocolVersion":"2026-07-28","capabilities":{}\#(meta)}"#
             #expect(
                 try machine.hears(request("initialize", params)).hasPrefix(
@@ -64,7 +64,7 @@ struct HostEraTests {
 
     @Test("that discovers us is told all, and leaves everything as it is", arguments: Before.allCases)
     func discover(before: Before) throws {
-        var machine = try machine(before)
+        let machine = try machine(before)
         let session = machine.session
         let expected =
             #"stateless answer {"jsonrpc":"2.0","id":"d","result":{"resultType":"complete","supportedVersions":["2026-07-28"],"#
@@ -79,7 +79,7 @@ struct HostEraTests {
 
     @Test("that has no envelope is of the handshake era, and before that everything but a ping is sent to one of the two ways in")
     func neither() throws {
-        var machine = HostProtocol(identity: identity)
+        let machine = HostProtocol(identity: identity)
         #expect(try machine.hears(request("ping", "{}")) == #"answer {"jsonrpc":"2.0","id":5,"result":{}}"#)
         for method in ["tools/list", "subscriptions/nothing", "logging/setLevel", "resources/subscribe", "tasks/get", "roots/list"] {
             #expect(try machine.hears(request(method, #"{"name":"a","_meta":{"k":1}}"#)) == cameBefore(method, id: "5"))
@@ -114,7 +114,7 @@ struct HostEraTests {
     func malformed(example: (meta: String, text: String), before: Before) throws {
         let meta = example.meta.replacing("VERSION", with: Self.version).replacing("CAPABILITIES", with: Self.capabilities)
         for method in ["tools/list", "server/discover", "ping", "no/such"] {
-            var machine = try machine(before)
+            let machine = try machine(before)
             #expect(try machine.hears(request(method, "{\(meta)}")) == error(-32602, example.text))
             #expect(machine.isStateless == (before == .stateless), "a refused request opens nothing")
         }
@@ -135,7 +135,7 @@ struct HostEraTests {
         "of a revision that has no envelopes, or that we do not know, is told which we do",
         arguments: ["2025-11-25", "2024-11-05", "2027-01-01", "", "DRAFT"], Before.allCases)
     func unsupported(version: String, before: Before) throws {
-        var machine = try machine(before)
+        let machine = try machine(before)
         // Whatever else is wrong with it: of another revision we do not know what is right.
         for rest in ["", #","io.modelcontextprotocol/clientCapabilities":{}"#, #","io.modelcontextprotocol/clientCapabilities":7"#] {
             let answer = try machine.hears(
@@ -154,7 +154,7 @@ struct HostEraTests {
         ])
     func foreignMethods(method: String) throws {
         for before in Before.allCases {
-            var machine = try machine(before)
+            let machine = try machine(before)
             let action = try machine.hears(request(method, #"{"uri":"a","taskId":"t","level":"info","_meta":{\#(envelope)}}"#))
             #expect(action == "stateless " + error(-32601, "Method not found: \(method)"))
             #expect(machine.logLevel == nil)
@@ -165,7 +165,7 @@ struct HostEraTests {
         "that asks without an envelope for what only the stateless era has finds no such method",
         arguments: ["subscriptions/listen", "server/discover", "tasks/update"])
     func statelessMethods(method: String) throws {
-        var machine = try HostProtocol.open()
+        let machine = try HostProtocol.open()
         #expect(try machine.hears(request(method, #"{"notifications":{},"taskId":"t"}"#)) == error(-32601, "Method not found: \(method)"))
     }
 
@@ -178,7 +178,7 @@ struct HostEraTests {
             (#"{"resourcesListChanged":true,"resourceSubscriptions":["a"]}"#, #"listen 5 ["resources", "templates"] ["a"]"#),
         ])
     func listen(filter: String, expected: String) throws {
-        var machine = HostProtocol(identity: identity)
+        let machine = HostProtocol(identity: identity)
         #expect(
             try machine.hears(request("subscriptions/listen", #"{"notifications":\#(filter),"_meta":{\#(envelope)}}"#))
                 == "stateless \(expected)")
@@ -188,7 +188,7 @@ struct HostEraTests {
         "that listens to nothing that could be told is refused",
         arguments: ["", #""notifications":null,"#, #""notifications":[],"#, #""notifications":{"resourceSubscriptions":[7]},"#])
     func badListen(members: String) throws {
-        var machine = HostProtocol(identity: identity)
+        let machine = HostProtocol(identity: identity)
         #expect(
             try machine.hears(request("subscriptions/listen", #"{\#(members)"_meta":{\#(envelope)}}"#)).contains(
                 #""code":-32602,"message":"'subscriptions/listen' needs 'notifications', an object that says what to tell of""#))
@@ -196,7 +196,7 @@ struct HostEraTests {
 
     @Test("that is about a task declares that it knows of tasks, and names one", arguments: ["tasks/get", "tasks/cancel", "tasks/update"])
     func tasks(method: String) throws {
-        var machine = HostProtocol(identity: identity)
+        let machine = HostProtocol(identity: identity)
         let declared = #"{"extensions":{"io.modelcontextprotocol/tasks":{}}}"#
         let meta = #""_meta":{\#(Self.version),"io.modelcontextprotocol/clientCapabilities":\#(declared)}"#
         #expect(try machine.hears(request(method, #"{"taskId":"t",\#(meta)}"#)) == "stateless \(method) 5")
@@ -210,7 +210,7 @@ struct HostEraTests {
         arguments: Revision.allCases.filter { $0.era == .handshake })
     func coreTasks(revision: Revision) throws {
         for method in ["tasks/get", "tasks/result", "tasks/cancel"] {
-            var machine = try HostProtocol.open(revision)
+            let machine = try HostProtocol.open(revision)
             let hasTasks = revision == .v2025_11_25
             #expect(
                 try machine.hears(request(method, #"{"taskId":"t"}"#))

@@ -23,14 +23,14 @@ struct HostFeatureTests {
             (#""method":"completion/complete","params":{"ref":{"uri":"a://{b}","type":"ref/resource"}}"#, "complete 5"),
         ], Revision.allCases.filter { $0.era == .handshake })
     func requests(example: (members: String, expected: String), revision: Revision) throws {
-        var machine = try HostProtocol.open(revision)
+        let machine = try HostProtocol.open(revision)
         #expect(try machine.hears(#"{"jsonrpc":"2.0","id":5,\#(example.members)}"#) == example.expected)
         #expect(try machine.hears(#"{"jsonrpc":"2.0","id":5,\#(example.members)}"#, inBatch: true) == example.expected)
     }
 
     @Test("a cursor that nobody handed out is refused, in every list", arguments: lists, [#""""#, #""page2""#, "2", "{}", "false"])
     func cursor(method: MCPProtocol.Method, cursor: String) throws {
-        var machine = try HostProtocol.open()
+        let machine = try HostProtocol.open()
         #expect(
             try machine.hears(#"{"jsonrpc":"2.0","id":"x","method":"\#(method.rawValue)","params":{"cursor":\#(cursor)}}"#)
                 == #"answer {"jsonrpc":"2.0","id":"x","error":{"code":-32602,"message":"Unknown cursor"}}"#)
@@ -47,7 +47,7 @@ struct HostFeatureTests {
             #","params":{"x":{"MEMBER":"a"}}"#,
         ])
     func nameless(request: (method: String, member: String), params: String) throws {
-        var machine = try HostProtocol.open()
+        let machine = try HostProtocol.open()
         let params = params.replacing("MEMBER", with: request.member)
         #expect(
             try machine.hears(#"{"jsonrpc":"2.0","id":"x","method":"\#(request.method)"\#(params)}"#)
@@ -57,7 +57,7 @@ struct HostFeatureTests {
 
     @Test("the name of the one is not the URI of the other")
     func wrongMember() throws {
-        var machine = try HostProtocol.open()
+        let machine = try HostProtocol.open()
         #expect(
             try machine.hears(#"{"jsonrpc":"2.0","id":1,"method":"resources/read","params":{"name":"a"}}"#).contains("needs 'uri'"))
         #expect(try machine.hears(#"{"jsonrpc":"2.0","id":1,"method":"prompts/get","params":{"uri":"a"}}"#).contains("needs 'name'"))
@@ -71,7 +71,7 @@ struct HostFeatureTests {
             #","params":{"argument":{"name":"a"}}"#,
         ])
     func completion(params: String) throws {
-        var machine = try HostProtocol.open()
+        let machine = try HostProtocol.open()
         #expect(
             try machine.hears(#"{"jsonrpc":"2.0","id":1,"method":"completion/complete"\#(params)}"#)
                 == #"answer {"jsonrpc":"2.0","id":1,"error":{"code":-32602,"message":"'completion/complete' needs 'ref' with 'name' or 'uri'"}}"#
@@ -85,7 +85,7 @@ struct HostFeatureTests {
             "resources/unsubscribe", "completion/complete",
         ])
     func before(method: String) throws {
-        var machine = HostProtocol(identity: identity)
+        let machine = HostProtocol(identity: identity)
         let params = #"{"name":"a","uri":"b","ref":{"name":"c"}}"#
         #expect(
             try machine.hears(#"{"jsonrpc":"2.0","id":1,"method":"\#(method)","params":\#(params)}"#)
@@ -97,7 +97,7 @@ struct HostFeatureTests {
         "what servers ask is nothing that a host asks us",
         arguments: ["roots/list", "sampling/createMessage", "elicitation/create", "notifications/roots/list_changed"])
     func otherWayRound(method: String) throws {
-        var machine = try HostProtocol.open()
+        let machine = try HostProtocol.open()
         #expect(
             try machine.hears(#"{"jsonrpc":"2.0","id":1,"method":"\#(method)"}"#)
                 == #"answer {"jsonrpc":"2.0","id":1,"error":{"code":-32601,"message":"Method not found: \#(method)"}}"#)
@@ -108,7 +108,7 @@ struct HostFeatureTests {
 struct HostAnswerTests {
     @Test("an answer goes by the number under which we asked, a result and an error alike", arguments: [0, 1, 4096, 9_007_199_254_740_991])
     func answers(number: Int) throws {
-        var machine = try HostProtocol.open()
+        let machine = try HostProtocol.open()
         #expect(try machine.hears(#"{"jsonrpc":"2.0","id":\#(number),"result":{"roots":[]}}"#) == "answered \(number)")
         #expect(
             try machine.hears(#"{"jsonrpc":"2.0","id":\#(number),"error":{"code":-1,"message":"User rejected"}}"#)
@@ -117,13 +117,13 @@ struct HostAnswerTests {
 
     @Test("an answer under what is no number of ours is none", arguments: [#""4096""#, #""""#, "99999999999999999999"])
     func foreignAnswers(id: String) throws {
-        var machine = try HostProtocol.open()
+        let machine = try HostProtocol.open()
         #expect(try machine.hears(#"{"jsonrpc":"2.0","id":\#(id),"result":{}}"#) == "ignore")
     }
 
     @Test("progress goes by the same number, which was the token")
     func progress() throws {
-        var machine = try HostProtocol.open()
+        let machine = try HostProtocol.open()
         func hears(_ token: String) throws -> String {
             try machine.hears(#"{"jsonrpc":"2.0","method":"notifications/progress","params":{"progress":1,"progressToken":\#(token)}}"#)
         }
@@ -133,7 +133,7 @@ struct HostAnswerTests {
 
     @Test("changed roots are told")
     func roots() throws {
-        var machine = try HostProtocol.open()
+        let machine = try HostProtocol.open()
         #expect(try machine.hears(#"{"jsonrpc":"2.0","method":"notifications/roots/list_changed"}"#) == "roots changed")
     }
 
@@ -155,7 +155,7 @@ struct HostAnswerTests {
             ("2025-11-25", "null", [false, false, false, false, false]),
         ])
     func capabilities(revision: String, declared: String, expected: [Bool]) throws {
-        var machine = HostProtocol(identity: identity)
+        let machine = HostProtocol(identity: identity)
         #expect(machine.capabilities == ClientCapabilities())
         #expect(try machine.hears(initialize(declared, revision)).hasPrefix("begin"))
         let capabilities = machine.capabilities

@@ -27,7 +27,7 @@ struct HostHandshakeTests {
             ("DRAFT-2026-v1", .v2025_11_25),
         ])
     func negotiation(asked: String, agreed: Revision) throws {
-        var machine = HostProtocol(identity: identity)
+        let machine = HostProtocol(identity: identity)
         #expect(machine.revision == nil)
         #expect(try machine.hears(initialize("\"\(asked)\"")) == result(agreed.rawValue))
         #expect(machine.session == .answered(agreed) && machine.revision == agreed && !machine.isOpen)
@@ -37,7 +37,7 @@ struct HostHandshakeTests {
 
     @Test("instructions are part of the answer if there are any, and the id goes back as it came")
     func instructions() throws {
-        var machine = HostProtocol(identity: identity)
+        let machine = HostProtocol(identity: identity)
         #expect(
             try machine.hears(initialize("\"2025-06-18\"", id: #""\u0061""#), instructions: "say \"please\"")
                 == result("2025-06-18", id: #""\u0061""#, more: #","instructions":"say \"please\"""#))
@@ -57,7 +57,7 @@ struct HostHandshakeTests {
 
     @Test("a second one starts the session anew")
     func again() throws {
-        var machine = try HostProtocol.open(.v2025_03_26)
+        let machine = try HostProtocol.open(.v2025_03_26)
         _ = try machine.hears(#"{"jsonrpc":"2.0","id":1,"method":"logging/setLevel","params":{"level":"error"}}"#)
         #expect(machine.logLevel == .error)
         #expect(try machine.hears(initialize("\"2025-11-25\"", id: "2")) == result("2025-11-25", id: "2"))
@@ -69,7 +69,7 @@ struct HostHandshakeTests {
 
     @Test("one in a batch is refused", arguments: [true, false])
     func batch(isOpen: Bool) throws {
-        var machine = isOpen ? try HostProtocol.open(.v2025_03_26) : HostProtocol(identity: identity)
+        let machine = isOpen ? try HostProtocol.open(.v2025_03_26) : HostProtocol(identity: identity)
         let before = machine.session
         #expect(
             try machine.hears(initialize("\"2025-03-26\""), inBatch: true)
@@ -79,7 +79,7 @@ struct HostHandshakeTests {
 
     @Test("whoever has not shaken hands is told so", arguments: ["tools/list", "tools/call", "logging/setLevel", "x/y", "prompts/list"])
     func before(method: String) throws {
-        var machine = HostProtocol(identity: identity)
+        let machine = HostProtocol(identity: identity)
         #expect(
             try machine.hears(#"{"jsonrpc":"2.0","id":"a","method":"\#(method)","params":{"name":"x","level":"info"}}"#)
                 == cameBefore(method, id: #""a""#))
@@ -88,7 +88,7 @@ struct HostHandshakeTests {
 
     @Test("a ping is answered at any time", arguments: [true, false])
     func ping(isOpen: Bool) throws {
-        var machine = isOpen ? try HostProtocol.open() : HostProtocol(identity: identity)
+        let machine = isOpen ? try HostProtocol.open() : HostProtocol(identity: identity)
         let before = machine.session
         #expect(try machine.hears(#"{"jsonrpc":"2.0","id":7,"method":"ping"}"#) == #"answer {"jsonrpc":"2.0","id":7,"result":{}}"#)
         #expect(machine.session == before)
@@ -96,7 +96,7 @@ struct HostHandshakeTests {
 
     @Test("a probe of the stateless era without its envelope is refused, and changes nothing", arguments: [true, false])
     func discover(isOpen: Bool) throws {
-        var machine = isOpen ? try HostProtocol.open() : HostProtocol(identity: identity)
+        let machine = isOpen ? try HostProtocol.open() : HostProtocol(identity: identity)
         let before = machine.session
         let refusal = try machine.hears(#"{"jsonrpc":"2.0","id":1,"method":"server/discover"}"#)
         #expect(refusal.hasPrefix(#"answer {"jsonrpc":"2.0","id":1,"error":{"code":\#(isOpen ? -32601 : -32602),"#))
@@ -117,7 +117,7 @@ struct HostHandshakeTests {
 
     @Test("our own command line needs none")
     func ownConnection() throws {
-        var machine = HostProtocol(openedWith: .newestHandshake, capabilities: ClientCapabilities(), identity: identity)
+        let machine = HostProtocol(openedWith: .newestHandshake, capabilities: ClientCapabilities(), identity: identity)
         #expect(machine.isOpen && machine.revision == .newestHandshake)
         #expect(try machine.hears(#"{"jsonrpc":"2.0","id":1,"method":"tools/list"}"#) == "list tools 1")
     }

@@ -19,7 +19,7 @@ struct HostProtocolTests {
             (#""method":"ping","params":{"_meta":{}}"#, #"answer {"jsonrpc":"2.0","id":5,"result":{}}"#),
         ])
     func requests(members: String, expected: String) throws {
-        var machine = try HostProtocol.open()
+        let machine = try HostProtocol.open()
         #expect(try machine.hears(#"{"jsonrpc":"2.0","id":5,\#(members)}"#) == expected)
         #expect(try machine.hears(#"{"jsonrpc":"2.0","id":5,\#(members)}"#, inBatch: true) == expected)
     }
@@ -42,7 +42,7 @@ struct HostProtocolTests {
             (#""method":"notifications/cancelled","params":{"requestId":1}"#, -32601, "Method not found: notifications/cancelled"),
         ])
     func refusals(members: String, code: Int, message: String) throws {
-        var machine = try HostProtocol.open()
+        let machine = try HostProtocol.open()
         #expect(
             try machine.hears(#"{"jsonrpc":"2.0","id":"x",\#(members)}"#)
                 == #"answer {"jsonrpc":"2.0","id":"x","error":{"code":\#(code),"message":"\#(message)"}}"#)
@@ -51,7 +51,7 @@ struct HostProtocolTests {
 
     @Test("every level can be set", arguments: LogLevel.allCases)
     func levels(level: LogLevel) throws {
-        var machine = try HostProtocol.open()
+        let machine = try HostProtocol.open()
         #expect(machine.logLevel == nil)
         #expect(
             try machine.hears(#"{"jsonrpc":"2.0","id":1,"method":"logging/setLevel","params":{"level":"\#(level.rawValue)"}}"#)
@@ -61,7 +61,7 @@ struct HostProtocolTests {
 
     @Test("a level that is none is refused and changes nothing", arguments: ["\"loud\"", "\"Debug\"", "3", "null", "\"\""])
     func badLevel(level: String) throws {
-        var machine = try HostProtocol.open()
+        let machine = try HostProtocol.open()
         _ = try machine.hears(#"{"jsonrpc":"2.0","id":1,"method":"logging/setLevel","params":{"level":"alert"}}"#)
         let text = "Unknown log level; there are debug, info, notice, warning, error, critical, alert, emergency"
         #expect(
@@ -79,7 +79,7 @@ struct HostProtocolTests {
     @Test(
         "a cancellation names its request with the very bytes of the id", arguments: ["7", #""7""#, "123456789012345678901234567890", "-0"])
     func cancellation(id: String) throws {
-        var machine = try HostProtocol.open()
+        let machine = try HostProtocol.open()
         #expect(
             try machine.hears(#"{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":\#(id),"reason":"no"}}"#)
                 == "cancel \(id)")
@@ -103,7 +103,7 @@ struct HostProtocolTests {
             #"{"jsonrpc":"2.0","error":{"code":1,"message":""}}"#,
         ])
     func nothing(text: String) throws {
-        var machine = try HostProtocol.open()
+        let machine = try HostProtocol.open()
         #expect(try machine.hears(text) == "ignore")
         #expect(machine.session == .open(.newestHandshake))
     }

@@ -7,7 +7,7 @@ struct RequestTableTests {
     @Test("never uses an id again, and finds each entry under its own", arguments: [UInt64(1), 2, 3])
     func model(seed: UInt64) throws {
         var random = SeededGenerator(seed: seed)
-        var table = RequestTable<Int>()
+        var table = RequestTable<Int> { $0.isMultiple(of: 3) }
         var model: [Int: Int] = [:]
         var used: Set<Int> = []
         for step in 0..<4_000 {
@@ -28,6 +28,7 @@ struct RequestTableTests {
                 model = [:]
             }
             #expect(table.count == model.count && table.isEmpty == model.isEmpty, "step \(step)")
+            #expect(table.countedCount == model.values.count { $0.isMultiple(of: 3) }, "step \(step)")
             if step % 500 == 0 {
                 #expect(Dictionary(uniqueKeysWithValues: table.entries.map { ($0.id, $0.entry) }) == model, "step \(step)")
             }

@@ -68,13 +68,13 @@ private func text(_ messages: [ByteBuffer]) -> String { "[\(messages.map { Strin
 let identity = Implementation(name: "us", version: "1.2.3")
 
 extension HostProtocol {
-    mutating func hears(_ text: String, inBatch: Bool = false, instructions: String? = nil) throws -> String {
+    func hears(_ text: String, inBatch: Bool = false, instructions: String? = nil) throws -> String {
         told(received(try Message(scanning: ByteBuffer(string: text)), inBatch: inBatch, instructions: instructions))
     }
 
     /// A machine whose host has shaken hands.
     static func open(_ revision: Revision = .newestHandshake) throws -> HostProtocol {
-        var machine = HostProtocol(identity: identity)
+        let machine = HostProtocol(identity: identity)
         _ = try machine.hears(
             #"{"jsonrpc":"2.0","id":0,"method":"initialize","params":{"protocolVersion":"\#(revision.rawValue)","capabilities":{}}}"#)
         _ = try machine.hears(#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#)

@@ -48,9 +48,9 @@ enum HTTPRefusal {
     }
 
     private static func error(in body: ByteBuffer, to id: Int) -> ByteBuffer? {
-        guard let message = try? Message(scanning: body), message.kind == .error else { return nil }
+        guard let message = try? Message(scanning: body), message.isError else { return nil }
         if message.integerID == id { return body }
-        guard message.places[.id].isPresent else {
+        guard message[.id].isPresent else {
             var splice = Splice(message)
             splice.replace(.jsonrpc, with: .json("\"2.0\",\"id\":\(id)"))
             return splice.bytes

@@ -60,7 +60,7 @@ final class Post {
         self.body = body
         self.request = request
         self.notification = notification
-        cancelled = notification == Method.cancelled.rawValue ? message.flatMap { $0.integer($0.places[.requestID]) } : nil
+        cancelled = notification == Method.cancelled.rawValue ? message.flatMap { $0.integer($0[.requestID]) } : nil
         target = server.target
         isFirst =
             request?.method == Method.initialize.rawValue || request?.method == Method.discover.rawValue

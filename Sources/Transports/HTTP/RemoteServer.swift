@@ -171,9 +171,9 @@ package final class RemoteServer: ServerConnection, PendingWriter {
         send(line, message, OutgoingRequest(message))
     }
 
-    package func send(_ splice: Splice) { send(line: splice.bytes) }
+    package func send(_ splice: borrowing Splice) { send(line: splice.bytes) }
 
-    package func send(_ splice: Splice, as request: OutgoingRequest) { enqueue(Post(self, splice.bytes, request: request)) }
+    package func send(_ splice: borrowing Splice, as request: OutgoingRequest) { enqueue(Post(self, splice.bytes, request: request)) }
 
     package func send(_ bytes: ByteBuffer, inPlaceOf message: Message, as request: OutgoingRequest?) {
         send(bytes, message, request ?? OutgoingRequest(message))
@@ -190,7 +190,7 @@ package final class RemoteServer: ServerConnection, PendingWriter {
             return enqueue(Post(self, line, request: request))
         }
         if message.method == .cancelled {
-            let id = message.integer(message.places[.requestID])
+            let id = message.integer(message[.requestID])
             // What was never sent needs no cancellation; in the stateless era closing the stream is one.
             if let id, stop(id, isStateless: revision?.era == .stateless) { return }
         }

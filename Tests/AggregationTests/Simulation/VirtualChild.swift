@@ -232,5 +232,5 @@ final class VirtualChild: LaunchedChild {
         }
     }
 
-    static func number(_ message: Message) -> Int? { message.view(message.places[.arguments])["n"]?.integer }
+    static func number(_ message: Message) -> Int? { message.view(message[.arguments])["n"]?.integer }
 }

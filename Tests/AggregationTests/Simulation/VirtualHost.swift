@@ -208,11 +208,11 @@ final class VirtualHost {
         case .notification:
             switch message.method {
             case .progress:
-                let token = message.text(message.places[.progressToken])
+                let token = message.text(message[.progressToken])
                 guard let id = tokens[token] else { return world.fail("\(name) is told of progress under \(token), which it never gave") }
                 if requests[id]?.state != .open { world.fail("\(name) is told of progress of \(id), which is over") }
             case .cancelled:
-                if message.places[.requestID].isPresent { openQuestions.remove(RequestID(text: message.text(message.places[.requestID]))) }
+                if message[.requestID].isPresent { openQuestions.remove(RequestID(text: message.text(message[.requestID]))) }
             default: break
             }
         }
@@ -228,15 +228,15 @@ final class VirtualHost {
         }
         requests[id]?.state = .answered
         guard let call = request.call else { return }
-        guard isStateless, message.string(message.places[.resultType]) == "input_required" else { return world.answered(call, message) }
+        guard isStateless, message.string(message[.resultType]) == "input_required" else { return world.answered(call, message) }
         world.calls[call].state = .parked
         comeBack(message, id, call)
     }
 
     /// A call was answered with questions.
     private func comeBack(_ message: Message, _ id: RequestID, _ call: Int) {
-        let keys = message.view(message.places[.result])["inputRequests"]?.members.map(\.name) ?? []
-        let state = message.string(message.places[.requestState]) ?? ""
+        let keys = message.view(message[.result])["inputRequests"]?.members.map(\.name) ?? []
+        let state = message.string(message[.requestState]) ?? ""
         let (delay, reaction) = reaction()
         guard reaction != .ignore else { return }
         let answer = reaction == .decline || reaction == .refuse ? "decline" : "accept"

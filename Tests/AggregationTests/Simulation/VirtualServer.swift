@@ -11,8 +11,8 @@ extension VirtualChild {
         switch message.kind {
         case .request: if let id = message.id { received(message, id: id) }
         case .notification where message.method == .cancelled:
-            guard message.places[.requestID].isPresent else { return }
-            let id = RequestID(text: message.text(message.places[.requestID]))
+            guard message[.requestID].isPresent else { return }
+            let id = RequestID(text: message.text(message[.requestID]))
             if temperament.honoursCancellation { working[id] = nil }
         case .notification: break
         case .result, .error:
@@ -80,12 +80,12 @@ extension VirtualChild {
     // MARK: Calls
 
     private func call(_ message: Message, _ id: RequestID) {
-        guard let number = Self.number(message), let name = message.string(message.places[.name]), let tool = Tool(rawValue: name) else {
+        guard let number = Self.number(message), let name = message.string(message[.name]), let tool = Tool(rawValue: name) else {
             return write(#"{"jsonrpc":"2.0","id":\#(id.text),"error":{"code":-32602,"message":"Unknown tool"}}"#)
         }
         let behaviour = world.behaviour(of: number)
         if case .crashBefore = behaviour { return die(.signaled(11), because: "crashes before it reads call \(number)") }
-        if isStateless, case .ask = behaviour, message.places[.inputResponses].isAbsent {
+        if isStateless, case .ask = behaviour, message[.inputResponses].isAbsent {
             let question = #"{"method":"elicitation/create","params":\#(Self.question(number))}"#
             return reply(id, #"{"resultType":"input_required","inputRequests":{"k":\#(question)},"requestState":"s\#(number)"}"#)
         }
@@ -99,7 +99,7 @@ extension VirtualChild {
         case .crashAfter(let delay): world.after(delay) { [self] in die(.signaled(11), because: "crashes after it ran call \(number)") }
         case .ask(let delay): world.after(delay) { [self] in ask(id, number) }
         case .progress(let steps, let every):
-            let token = message.text(message.places[.metaProgressToken])
+            let token = message.text(message[.metaProgressToken])
             for step in 1...steps {
                 world.after(step * every) { [self] in
                     guard working[id] == number, !token.isEmpty else { return }

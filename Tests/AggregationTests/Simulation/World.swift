@@ -225,8 +225,8 @@ final class World {
     }
 
     func answered(_ number: Int, _ message: Message) {
-        let result = message.view(message.places[.result])
-        let error = message.view(message.places[.error])
+        let result = message.view(message[.result])
+        let error = message.view(message[.error])
         let meta = result["_meta"] ?? error["data"]
         calls[number].state = .answered
         calls[number].claim = meta?[RequestFailure.metaKey]?.string.flatMap(RequestFailure.init(rawValue:))
