@@ -37,7 +37,6 @@ let package = Package(
         .systemLibrary(
             name: "CLibYAML", pkgConfig: "yaml-0.1",
             providers: [.apt(["libyaml-dev"]), .brew(["libyaml"])]),
-        .systemLibrary(name: "CMalloc"),
         // What tests of several modules use.
         .target(
             name: "TestSupport",
@@ -101,6 +100,9 @@ let package = Package(
                 "JSONRPC", "Lifecycle", "MCPProtocol", "Resilience", "TestSupport", .product(name: "NIOCore", package: "swift-nio"),
             ],
             swiftSettings: settings),
+        .target(
+            name: "CMemory",
+            cSettings: [.treatAllWarnings(as: .error)]),
         .target(
             name: "CGuard",
             cSettings: [.treatAllWarnings(as: .error)]),
@@ -171,7 +173,7 @@ let package = Package(
         .executableTarget(
             name: "mcpagg",
             dependencies: [
-                "Aggregation", "Authorization", "CMalloc", "ConfigFile", "FeatureCatalog", "JSONRPC", "Lifecycle", "MCPProtocol",
+                "Aggregation", "Authorization", "CMemory", "ConfigFile", "FeatureCatalog", "JSONRPC", "Lifecycle", "MCPProtocol",
                 "Resilience", "Transports",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Logging", package: "swift-log"),

@@ -26,8 +26,8 @@ struct Asking: Sendable {
     func request(_ method: Method, params: ByteBuffer, to host: LocalHost, server: String?) async throws -> Message {
         var answer = try await host.request(method, params: params)
         for _ in 0..<Self.visitLimit {
-            guard answer.kind == .error, answer.errorSummary.code == ErrorCode.urlElicitationRequired.rawValue else { break }
-            let elicitations = answer.view(answer.places[.error])["data"]?["elicitations"]?.elements ?? []
+            guard answer.isError, answer.errorSummary.code == ErrorCode.urlElicitationRequired.rawValue else { break }
+            let elicitations = answer.view(answer[.error])["data"]?["elicitations"]?.elements ?? []
             guard !elicitations.isEmpty else { break }
             for elicitation in elicitations {
                 let outcome = await visit(server.map { JSONView.whole(EraBridge.labelled(elicitation, of: .elicit, $0)) } ?? elicitation)

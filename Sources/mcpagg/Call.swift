@@ -65,8 +65,8 @@ struct Call: AsyncParsableCommand {
     }
 
     private func show(_ answer: Message) throws {
-        guard answer.kind == .result else { throw Failure.refused(answer) }
-        let result = answer.view(answer.places[.result])
+        guard answer.isResult else { throw Failure.refused(answer) }
+        let result = answer.view(answer[.result])
         let failure = result["_meta"]?[RequestFailure.metaKey]?.string.flatMap(RequestFailure.init(rawValue:))
         let isError = result["isError"]?.boolean == true
         if json {

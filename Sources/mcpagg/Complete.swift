@@ -85,8 +85,8 @@ struct Complete: AsyncParsableCommand {
     }
 
     private func show(_ answer: Message) throws {
-        guard answer.kind == .result else { throw Failure.refused(answer) }
-        let result = answer.view(answer.places[.result])
+        guard answer.isResult else { throw Failure.refused(answer) }
+        let result = answer.view(answer[.result])
         if json { return StandardOutput.write(result.jsonText + "\n") }
         let completion = result["completion"]
         let values = (completion?["values"]?.elements ?? []).compactMap(\.string)

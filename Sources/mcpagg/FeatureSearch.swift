@@ -86,7 +86,7 @@ extension Failure {
 
     /// A server's answer that is an error.
     static func refused(_ answer: Message) -> Failure {
-        let error = answer.view(answer.places[.error])
+        let error = answer.view(answer[.error])
         let text = error["message"]?.string ?? "the server reported an error"
         let status: ExitStatus =
             switch error["data"]?[RequestFailure.metaKey]?.string.flatMap(RequestFailure.init(rawValue:)) {

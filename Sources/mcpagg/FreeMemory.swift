@@ -1,22 +1,17 @@
-import CMalloc
+import CMemory
 
-/// What the allocator keeps for later.
+/// Memory that we have and do not need.
 enum FreeMemory {
-    /// All threads share what is free. Otherwise each would keep its own, whose end is never given back (glibc). One thread does nearly
-    /// all the work here, and waits for none.
+    /// All threads share what is free.
     /// - Precondition: there is one thread.
-    static func share() {
-        #if canImport(Glibc)
-        mallopt(M_ARENA_MAX, 1)
-        #endif
-    }
+    static func share() { memory_share_free() }
 
-    /// Gives whole pages of it back to the system; what is in use stays where it is.
-    static func release() {
-        #if canImport(Glibc)
-        malloc_trim(0)
-        #elseif canImport(Darwin)
-        malloc_zone_pressure_relief(nil, 0)
-        #endif
+    /// Gives back what is free.
+    static func release() { memory_release_free() }
+
+    /// Gives back what was needed for the start alone: most of the code that has run until then.
+    static func releaseStart() {
+        memory_release_code()
+        memory_release_free()
     }
 }

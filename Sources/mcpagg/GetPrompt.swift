@@ -63,8 +63,8 @@ struct GetPrompt: AsyncParsableCommand {
     }
 
     private func show(_ answer: Message) throws {
-        guard answer.kind == .result else { throw Failure.refused(answer) }
-        let result = answer.view(answer.places[.result])
+        guard answer.isResult else { throw Failure.refused(answer) }
+        let result = answer.view(answer[.result])
         if json { return StandardOutput.write(result.jsonText + "\n") }
         let files = MediaFiles(stem: name, directory: output)
         let text = ResultOutput(files: files, isError: false, namesFiles: true)

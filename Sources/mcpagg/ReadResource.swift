@@ -64,7 +64,7 @@ struct ReadResource: AsyncParsableCommand {
         let params = JSONWriter.object { $0.member("uri", uri) }
         let answer = try await asking.request(.resourcesRead, params: params, to: host, server: owner?.server)
         if let owner { try await running.checkStillThere(owner.server, after: answer) }
-        guard answer.kind == .error, answer.errorSummary.code == ErrorCode.resourceNotFound.rawValue else { return answer }
+        guard answer.isError, answer.errorSummary.code == ErrorCode.resourceNotFound.rawValue else { return answer }
         do throws(UnknownFeature) {
             _ = try catalog.route(.resources, uri)
         } catch {
@@ -74,8 +74,8 @@ struct ReadResource: AsyncParsableCommand {
     }
 
     private func show(_ answer: Message) throws {
-        guard answer.kind == .result else { throw Failure.refused(answer) }
-        let result = answer.view(answer.places[.result])
+        guard answer.isResult else { throw Failure.refused(answer) }
+        let result = answer.view(answer[.result])
         if json { return StandardOutput.write(result.jsonText + "\n") }
         let contents = result["contents"]?.elements ?? []
         let files = MediaFiles(stem: Self.stem(of: uri), directory: output)

@@ -38,7 +38,9 @@ struct Running {
                 marks: location.ancestryMark, tokenFile: try? StateDirectory(surroundings).credentials,
                 // What faults were made in is not what the servers offer.
                 cache: options.faults == nil ? CachePlace.files(surroundings) : nil,
-                wallClock: { SystemTime.seconds }, releaseMemory: FreeMemory.release),
+                wallClock: { SystemTime.seconds }, releaseMemory: FreeMemory.release,
+                // A command that is over at once would only have to get it again.
+                releaseStart: { [isLasting = options.restartsServers] in if isLasting { FreeMemory.releaseStart() } }),
             guardProcess: start.guardProcess,
             logger: logger,
             random: SystemRandomNumberGenerator())

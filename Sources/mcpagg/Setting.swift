@@ -69,7 +69,7 @@ extension Running {
     /// An error in place of an answer may be about the server, not about what was asked.
     /// - Throws: ``Failure`` if it is down by now.
     func checkStillThere(_ server: String, after answer: Message) async throws {
-        guard answer.kind == .error else { return }
+        guard answer.isError else { return }
         if let status = await aggregator.status().first(where: { $0.key == server && $0.isOut }) { throw Failure.down(status) }
     }
 }

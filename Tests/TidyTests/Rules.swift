@@ -23,7 +23,7 @@ enum Rules {
         let aggregation = modules.union([
             "Crypto", "DequeModule", "FoundationEssentials", "Logging", "NIOCore", "OrderedCollections",
         ])
-        let program: Set = ["Aggregation", "ArgumentParser", "CMalloc", "FoundationEssentials", "NIOPosix"]
+        let program: Set = ["Aggregation", "ArgumentParser", "CMemory", "FoundationEssentials", "NIOPosix"]
         return [
             "JSONRPC": jsonrpc, "MCPProtocol": mcpProtocol, "Resilience": resilience, "ConfigFile": configFile,
             "FeatureCatalog": featureCatalog, "Lifecycle": lifecycle, "Transports": transports, "Authorization": authorization,
