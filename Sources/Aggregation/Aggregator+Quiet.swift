@@ -4,6 +4,8 @@ struct QuietWatch {
     /// The timer is set.
     var isExpected = false
     var delays = 0
+    /// What the start needed was given back.
+    var isStartOver = false
 }
 
 // What is done when there is nothing else to do.
@@ -22,7 +24,13 @@ extension Aggregator {
     func quietIsDue() {
         guard quiet.hadTraffic, quiet.delays < Limits.quietDelays else {
             quiet.isExpected = false
-            return surroundings.releaseMemory()
+            surroundings.releaseMemory()
+            // Until the first silence much has run once and for all: lists were made, handed out and kept.
+            if areAllSettled, !quiet.isStartOver {
+                quiet.isStartOver = true
+                surroundings.releaseStart()
+            }
+            return
         }
         quiet.hadTraffic = false
         quiet.delays += 1

@@ -188,7 +188,7 @@ package struct Catalog: Sendable {
 
     /// URIs are left alone. Of two servers with the same one the first has it: a host that asks for it cannot say which it means.
     private static func uris(of offers: [Offer]) -> [String?] {
-        var taken: Set<String> = []
-        return offers.map { taken.insert($0.definition.name.text).inserted ? $0.definition.name.text : nil }
+        var taken: Set<OwnName> = []
+        return offers.map { taken.insert($0.definition.name).inserted ? $0.definition.name.text : nil }
     }
 }

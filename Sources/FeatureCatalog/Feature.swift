@@ -14,6 +14,15 @@ package struct DownstreamID: Hashable, Sendable {
 package struct OwnName: Hashable, Sendable {
     package let text: String
     package init(_ text: String) { self.text = text }
+
+    // By bytes: two strings that only look alike are one to Swift, and two to the server.
+
+    package static func == (left: Self, right: Self) -> Bool { left.text.utf8.elementsEqual(right.text.utf8) }
+
+    package func hash(into hasher: inout Hasher) {
+        var text = text
+        text.withUTF8 { hasher.combine(bytes: UnsafeRawBufferPointer($0)) }
+    }
 }
 
 /// The name of a tool or prompt as the host sees it, prefix included, or a URI, which has no prefix. Only ``Catalog`` hands these out.

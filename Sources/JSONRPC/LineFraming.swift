@@ -2,8 +2,9 @@ package import NIOCore
 
 /// Cuts a stream of bytes into lines: one message each (MCP, basic/transports, "stdio").
 ///
-/// A line that came whole in one read is a slice of it; only one that was cut by a read is copied together. Blank lines are
-/// skipped and `\r\n` ends a line as `\n` does. What is longer than the limit is counted, not kept, and the stream goes on.
+/// A line that came whole in one read is a slice of it; only one that was cut by a read is copied together, or read on where it stands
+/// (``extend(room:_:)``). Blank lines are skipped and `\r\n` ends a line as `\n` does. What is longer than the limit is counted, not kept,
+/// and the stream goes on.
 package struct LineFraming: Sendable {
     /// Bytes of one line. Base64 of an image or a file of tens of megabytes is normal; a stream without line ends is not.
     package static let defaultLimit = 64 * 1024 * 1024

@@ -5,8 +5,8 @@ package import NIOCore
 /// One host's side of the protocol: what its messages mean, and what they are answered with.
 ///
 /// The era is decided per message: `initialize` opens a session of the handshake era, and a request with an envelope stands for
-/// itself (2026-07-28, basic, "Per-request metadata"). Both may come on the same pipe, in any order. A value: it returns what is to be
-/// done and does nothing itself.
+/// itself (2026-07-28, basic, "Per-request metadata"). Both may come on the same pipe, in any order. It returns what is to be done
+/// and does nothing itself.
 package final class HostProtocol {
     package enum Session: Hashable, Sendable {
         /// Nothing was agreed on; can go to answered.

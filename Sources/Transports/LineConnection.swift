@@ -54,7 +54,7 @@ package final class LineConnection: ServerConnection, PendingWriter {
     package init(pending: PendingWrites) { self.pending = pending }
 
     /// Prepares a channel whose lines go to `delegate`. Nothing is read before ``open(input:output:)``.
-    /// - Parameter descriptor: what the channel reads from, and owns as long as it is active; so it has no other. It is not blocking.
+    /// - Parameter descriptor: what the channel reads from, and owns as long as it is active; so it has no other.
     static func prepareInput(_ channel: any Channel, delegate: some ConnectionDelegate, lineLimit: Int, descriptor: CInt? = nil) throws {
         try channel.pipeline.syncOperations.addHandler(LineHandler(delegate: delegate, lineLimit: lineLimit, descriptor: descriptor))
         // The loop goes round between two reads: a peer that always has more would have four in each turn.
@@ -165,10 +165,10 @@ package final class LineConnection: ServerConnection, PendingWriter {
 
 /// Cuts what a channel reads into lines.
 ///
-/// How much is read at once depends on them. Of a long line the channel reads the beginning, and the rest goes right behind it. Of short
-/// ones a large piece would be thousands, all handed over before the loop turns to anybody else; so there are some twenty in each, and a
-/// peer that floods keeps nobody waiting. (To put lines off with `execute` would not help: the loop does what it was given meanwhile
-/// before it looks at its other channels.)
+/// How much is read at once depends on them. Of a long line the channel reads the beginning, and the rest goes right behind it; not of one
+/// that is not very long, which would get more room than it needs, and keep it. Of short ones a large piece would be thousands, all
+/// handed over before the loop turns to anybody else; so there are some twenty in each, and a peer that floods keeps nobody waiting. (To
+/// put lines off with `execute` would not help: the loop does what it was given meanwhile before it looks at its other channels.)
 private final class LineHandler<Delegate: ConnectionDelegate>: ChannelInboundHandler {
     typealias InboundIn = ByteBuffer
 
@@ -193,16 +193,20 @@ private final class LineHandler<Delegate: ConnectionDelegate>: ChannelInboundHan
             delegate.received(line)
             count += 1
         }
-        if framing.unterminated >= LineConnection.shortRead {
-            guard let descriptor, framing.isExtensible else { return read(LineConnection.longRead, context) }
+        if framing.unterminated >= LineConnection.longRead, let descriptor, framing.isExtensible {
+            // As little as can be goes through the channel.
+            read(LineConnection.shortRead, context)
             if isFull { readRestOfLine(descriptor, context) }
-        } else if count == 0 {
+        } else if count > LineConnection.linesPerRead.upperBound {
+            read(readSize * LineConnection.linesPerRead.upperBound / count, context)
+        } else if count == 0, framing.unterminated == 0 {
             // Nothing but line ends is a flood too.
             read(LineConnection.shortRead, context)
-        } else if count > LineConnection.linesPerRead.upperBound {
-            read(max(LineConnection.shortRead, readSize * LineConnection.linesPerRead.upperBound / count), context)
         } else if isFull, count < LineConnection.linesPerRead.lowerBound {
-            read(min(LineConnection.longRead, readSize * 2), context)
+            read(readSize * 2, context)
+        } else if bytes.readableBytes <= readSize / 4 {
+            // Each line keeps the memory of its read.
+            read(readSize / 2, context)
         }
     }
 
@@ -223,7 +227,9 @@ private final class LineHandler<Delegate: ConnectionDelegate>: ChannelInboundHan
         }
     }
 
-    private func read(_ size: Int, _ context: ChannelHandlerContext) {
+    private func read(_ wanted: Int, _ context: ChannelHandlerContext) {
+        // A power of two, as those of buffers are: or it would never be known whether one was filled.
+        let size = min(max(1 << (Int.bitWidth - 1 - wanted.leadingZeroBitCount), LineConnection.shortRead), LineConnection.longRead)
         guard size != readSize else { return }
         readSize = size
         try? context.channel.syncOptions?.setOption(.recvAllocator, value: FixedSizeRecvByteBufferAllocator(capacity: size))
@@ -252,7 +258,10 @@ private final class LineHandler<Delegate: ConnectionDelegate>: ChannelInboundHan
 
 /// - Returns: how many bytes there were; 0 at the end and at a failure, too.
 private func readAtOnce(_ descriptor: CInt, _ room: UnsafeMutableRawBufferPointer) -> Int {
-    max(0, read(descriptor, room.baseAddress, room.count))
+    // Who shares our standard input may have made it blocking, and the loop must never wait there.
+    var wanted = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
+    guard poll(&wanted, 1, 0) == 1, wanted.revents & Int16(POLLIN) != 0 else { return 0 }
+    return max(0, read(descriptor, room.baseAddress, room.count))
 }
 
 /// Hears of the end of a channel that is only written to.

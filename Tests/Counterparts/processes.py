@@ -86,8 +86,10 @@ def describe(pid: int) -> str:
 
 
 def resident_bytes(pid: int) -> int:
+    """Without pages of files, where the system tells them apart: those come and go with what runs, and none of them is ever lost."""
     if sys.platform == "linux":
         with open(f"/proc/{pid}/status") as file:
-            return next(int(line.split()[1]) * 1024 for line in file if line.startswith("VmRSS:"))
+            sizes = dict(line.split(":", 1) for line in file)
+        return sum(int(sizes[kind].split()[0]) * 1024 for kind in ("RssAnon", "RssShmem"))
     output = subprocess.run(["ps", "-o", "rss=", "-p", str(pid)], capture_output=True, text=True, check=True).stdout
     return int(output) * 1024

@@ -152,6 +152,9 @@ struct MessageScanTests {
         #expect(message.text(message[.name]) == #""\u0061\ud83d\ude00""#)
     }
 
+    @Test("has room for the place of every member")
+    func room() { #expect(Message.Member.allCases.count == 32 && Message.Member.allCases.map(\.rawValue) == Array(0..<32)) }
+
     @Test("finds every member it routes by")
     func places() throws {
         let text = """

@@ -6,7 +6,8 @@ import Testing
 struct RequestIDTests {
     private static let texts = [
         "0", "7", "10", "999999999999999999", "1000000000000000000", "9223372036854775807", "18446744073709551616", "-0", "-1", "-7",
-        "\"7\"", "\"\"", "\"a\"", "\"0\"", #""\u0037""#, #""\/""#, "\"\u{20AC}\"", "123456789012345678901234567890",
+        "\"7\"", "\"\"", "\"a\"", "\"0\"", #""\u0037""#, #""\/""#, "\"\u{20AC}\"", "\"\u{E9}\"", "\"e\u{301}\"",
+        "123456789012345678901234567890",
     ]
 
     @Test("is the text that its sender wrote, wherever it comes from and goes to", arguments: texts)
@@ -23,6 +24,7 @@ struct RequestIDTests {
     @Test("equals no other one, and is found by itself")
     func equality() {
         let ids = Self.texts.map { RequestID(text: $0) }
+        // What only looks alike is not the same.
         #expect(Set(ids).count == Self.texts.count)
         for id in ids { #expect(Set(ids).contains(RequestID(text: id.text))) }
     }
