@@ -76,7 +76,7 @@ def test_a_server_of_stateless_revisions_that_nobody_knows_is_not_initialized(be
     one, raw = odd(bench, STATELESS, STATELESS, discover=unsupported("2099-01-01"))
     assert raw.tool_names() == []
     assert opening(one) == ["server/discover"]
-    assert "2099-01-01" in raw.err.text() or "server/discover" in raw.err.text()
+    raw.err.wait_for(lambda line: b"2099-01-01" in line or b"server/discover" in line, tools.PATIENCE)
 
 
 @HOSTS

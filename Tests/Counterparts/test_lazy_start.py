@@ -248,7 +248,7 @@ def test_that_it_did_not_start_is_said_without_a_promise_that_nobody_keeps(bench
     host.tools()
     text = host.call("lazy__echo", {"text": "x"})["content"][0]["text"]
     assert "or later starts it again" in text and "It is started again" not in text
-    assert "if somebody needs it" in host.err.text()
+    host.err.wait_for(lambda line: b"if somebody needs it" in line, tools.PATIENCE)
 
 
 def test_one_whose_entry_changed_is_started_once_and_takes_over(bench):
