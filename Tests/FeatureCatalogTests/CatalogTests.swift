@@ -83,6 +83,12 @@ struct CatalogTests {
         #expect(catalog.list == #"{"tools":[{"name":"s__a","x":1},{"name":"s__b"}]}"#)
     }
 
+    @Test("has two tools whose names only look alike, as their server does")
+    func lookAlikes() throws {
+        let catalog = Catalog(try lone("{\"name\":\"caf\u{E9}\"}", "{\"name\":\"cafe\u{301}\"}"))
+        #expect(catalog[.tools].entries.map { Array($0.definition.name.text.utf8) } == ["caf\u{E9}", "cafe\u{301}"].map { Array($0.utf8) })
+    }
+
     @Test("counts a revision for each change of its bytes, and for nothing else")
     func revisions() throws {
         let (git, other) = (try source("git", ["a"]), try source("other", ["b"]))
