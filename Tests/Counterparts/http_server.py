@@ -50,8 +50,9 @@ class HTTPServer:
         self._changed = threading.Condition()
         self._tasks: set[asyncio.Task[Any]] = set()
         self._made = 0
-        self._acceptor: asyncio.Server | None = None
-        self._place: socket.socket | None = None  # of it, while nobody listens
+        self._acceptor: socket.socket | None = None
+        self._arriving: set[asyncio.Task[Any]] = set()  # connections that were accepted just now
+        self._place: socket.socket | None = None  # of the acceptor, while nobody listens
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._thread.start()
@@ -75,19 +76,30 @@ class HTTPServer:
     def listen(self) -> None:
         """Takes connections (again), always on the same port. Nothing happens if it does so already."""
 
-        async def begin() -> None:
+        def act() -> None:
             if self._acceptor is not None:
                 return
-            raw = socket.socket()
-            raw.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            raw.bind(("127.0.0.1", self.port))
-            self.port = raw.getsockname()[1]
-            self._acceptor = await self._loop.create_server(self._connection, sock=raw, backlog=256)
+            acceptor = socket.create_server(("127.0.0.1", self.port), backlog=256)
+            acceptor.setblocking(False)
+            self.port = acceptor.getsockname()[1]
+            self._loop.add_reader(acceptor, self._accept, acceptor)
+            self._acceptor = acceptor
             if self._place is not None:
                 self._place.close()
                 self._place = None
 
-        self.wait_on_loop(begin())
+        self.on_loop(act)
+
+    def _accept(self, acceptor: socket.socket) -> None:
+        # Not left to `asyncio.Server`: what that has just accepted when it is closed stays open, and nobody ever serves it.
+        try:
+            accepted, _ = acceptor.accept()
+        except (BlockingIOError, ConnectionAbortedError):
+            return
+        accepted.setblocking(False)
+        task = self._loop.create_task(self._loop.connect_accepted_socket(self._connection, accepted))
+        self._arriving.add(task)
+        task.add_done_callback(self._arriving.discard)
 
     def stop_listening(self) -> None:
         """Connections are refused. Those that there are go on. Nothing happens if it is so already."""
@@ -95,14 +107,19 @@ class HTTPServer:
         def act() -> None:
             if self._acceptor is None:
                 return
-            self._acceptor.close()
-            self._acceptor = None
+            self._end_acceptor()
             # Or some connection that leads elsewhere might get the port meanwhile.
             self._place = socket.socket()
             self._place.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             self._place.bind(("127.0.0.1", self.port))
 
         self.on_loop(act)
+
+    def _end_acceptor(self) -> None:
+        if self._acceptor is not None:
+            self._loop.remove_reader(self._acceptor)
+            self._acceptor.close()
+            self._acceptor = None
 
     def drop_connections(self) -> None:
         """All at once, as if the process were killed."""
@@ -118,12 +135,12 @@ class HTTPServer:
 
     def close(self) -> None:
         def act() -> None:
-            for acceptor in (self._acceptor, self._place):
-                if acceptor is not None:
-                    acceptor.close()
+            self._end_acceptor()
+            if self._place is not None:
+                self._place.close()
             for connection in list(self.connections.values()):
                 connection.transport.abort()
-            for task in self._tasks:
+            for task in (*self._tasks, *self._arriving):
                 task.cancel()
 
         self.on_loop(act)
@@ -153,6 +170,8 @@ class HTTPServer:
     def connected(self, connection: Connection) -> None:
         self.connections[connection.number] = connection
         self._note(Entry("connected", connection.number))
+        if self._acceptor is None:
+            connection.reset()  # it was accepted, but is in no hands yet: no better than one that was not
 
     def disconnected(self, connection: Connection) -> None:
         del self.connections[connection.number]
