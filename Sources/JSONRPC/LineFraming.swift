@@ -56,6 +56,8 @@ package struct LineFraming: Sendable {
             // From the line's end on it is as if it had come by itself: the end, and perhaps the beginning of another line.
             unread = ByteBuffer(bytes: partial.readableBytesView[(start + found)...])
             partial.moveWriterIndex(to: start + found)
+            // It may be kept for as long as its call takes.
+            if partial.storageCapacity >= 4 * partial.readableBytes { partial = ByteBuffer(bytes: partial.readableBytesView) }
         } else if partial.readableBytes > limit + 1 {  // one more: it may be the `\r` of the line's end
             oversized = OversizedLine(partial)
             partial = ByteBuffer()

@@ -165,10 +165,10 @@ package final class LineConnection: ServerConnection, PendingWriter {
 
 /// Cuts what a channel reads into lines.
 ///
-/// How much is read at once depends on them. Of a long line the channel reads the beginning, and the rest goes right behind it; not of one
-/// that is not very long, which would get more room than it needs, and keep it. Of short ones a large piece would be thousands, all
-/// handed over before the loop turns to anybody else; so there are some twenty in each, and a peer that floods keeps nobody waiting. (To
-/// put lines off with `execute` would not help: the loop does what it was given meanwhile before it looks at its other channels.)
+/// How much is read at once depends on them. Of a long line the channel reads the beginning, and the rest goes right behind it; one is
+/// taken for long if much of it is there, or if the last one was. Of short ones a large piece would be thousands, all handed over before
+/// the loop turns to anybody else; so there are some twenty in each, and a peer that floods keeps nobody waiting. (To put lines off with
+/// `execute` would not help: the loop does what it was given meanwhile before it looks at its other channels.)
 private final class LineHandler<Delegate: ConnectionDelegate>: ChannelInboundHandler {
     typealias InboundIn = ByteBuffer
 
@@ -176,6 +176,9 @@ private final class LineHandler<Delegate: ConnectionDelegate>: ChannelInboundHan
     private var framing: LineFraming
     private var isClosed = false
     private var readSize = LineConnection.shortRead
+    private var largestRead = LineConnection.shortRead
+    /// The last line was.
+    private var expectsLongLine = false
     private let descriptor: CInt?
 
     init(delegate: Delegate, lineLimit: Int, descriptor: CInt?) {
@@ -187,13 +190,15 @@ private final class LineHandler<Delegate: ConnectionDelegate>: ChannelInboundHan
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         let bytes = unwrapInboundIn(data)
         let isFull = bytes.readableBytes >= readSize
+        let known = framing.unterminated + bytes.readableBytes
         framing.append(bytes)
         var count = 0
         while let line = framing.next() {
             delegate.received(line)
             count += 1
         }
-        if framing.unterminated >= LineConnection.longRead, let descriptor, framing.isExtensible {
+        if count > 0 { expectsLongLine = count == 1 && known - framing.unterminated >= LineConnection.longRead }
+        if isLineLong || expectsLongLine && isFull, let descriptor, framing.isExtensible {
             // As little as can be goes through the channel.
             read(LineConnection.shortRead, context)
             if isFull { readRestOfLine(descriptor, context) }
@@ -210,6 +215,9 @@ private final class LineHandler<Delegate: ConnectionDelegate>: ChannelInboundHan
         }
     }
 
+    /// That whose end has not come.
+    private var isLineLong: Bool { framing.unterminated >= LineConnection.longRead }
+
     /// Reads on behind the line whose end has not come. Its end and any failure are left to the channel, which meets them too.
     private func readRestOfLine(_ descriptor: CInt, _ context: ChannelHandlerContext) {
         var total = 0
@@ -217,7 +225,9 @@ private final class LineHandler<Delegate: ConnectionDelegate>: ChannelInboundHan
         while total < LineConnection.longTurn, context.channel.isActive {
             let count = framing.extend(room: LineConnection.longRead) { readAtOnce(descriptor, $0) }
             total += count
+            let wasLong = isLineLong
             if let line = framing.next() {
+                expectsLongLine = wasLong
                 delegate.received(line)
                 while let another = framing.next() { delegate.received(another) }
                 return
@@ -232,7 +242,8 @@ private final class LineHandler<Delegate: ConnectionDelegate>: ChannelInboundHan
         let size = min(max(1 << (Int.bitWidth - 1 - wanted.leadingZeroBitCount), LineConnection.shortRead), LineConnection.longRead)
         guard size != readSize else { return }
         readSize = size
-        try? context.channel.syncOptions?.setOption(.recvAllocator, value: FixedSizeRecvByteBufferAllocator(capacity: size))
+        largestRead = max(largestRead, size)
+        try? context.channel.syncOptions?.setOption(.recvAllocator, value: ReadAllocator(size: size, largest: largestRead))
     }
 
     func channelReadComplete(context: ChannelHandlerContext) { delegate.readCompleted() }
@@ -254,6 +265,17 @@ private final class LineHandler<Delegate: ConnectionDelegate>: ChannelInboundHan
         isClosed = true
         delegate.inputClosed(unterminated: framing.finish())
     }
+}
+
+/// The memory of one read. A channel keeps that of its first one, which grows with what is wanted and never gets smaller again, and reads
+/// as much as there is room for: where less is wanted, it is passed over.
+private struct ReadAllocator: RecvByteBufferAllocator {
+    let size: Int
+    let largest: Int
+
+    func buffer(allocator: ByteBufferAllocator) -> ByteBuffer { allocator.buffer(capacity: size) }
+    func nextBufferSize() -> Int? { size < largest ? nil : size }
+    func record(actualReadBytes: Int) -> Bool { size < largest }
 }
 
 /// - Returns: how many bytes there were; 0 at the end and at a failure, too.

@@ -100,6 +100,20 @@ struct LineFramingTests {
         #expect(drain(&framing) == ["two"])
     }
 
+    @Test("does not keep much more room for a line than that needs")
+    func roomOfLines() throws {
+        var framing = LineFraming()
+        framing.append(ByteBuffer(string: "one"))
+        let count = framing.extend(room: 60_000) { room in
+            room.copyBytes(from: "two\nthree".utf8)
+            return 9
+        }
+        #expect(count == 9)
+        guard case .complete(let line) = framing.next() else { return #expect(Bool(false), "no line") }
+        #expect(String(buffer: line) == "onetwo" && line.storageCapacity <= 4 * line.readableBytes)
+        #expect(drain(&framing).isEmpty && framing.unterminated == 5)
+    }
+
     @Test("takes several reads before it is asked for lines")
     func severalAppends() {
         var framing = LineFraming()

@@ -97,6 +97,18 @@ struct BackPressureTests {
         #expect(heard.short == [[String]](repeating: counted, count: lengths.count).flatMap(\.self))
     }
 
+    @Test("that floods after a long line is heard in small portions all the same")
+    func portionsAfterLongLine() async throws {
+        let length = 3 * LineConnection.longRead
+        var child = try await LaunchedChild.shell("head -c \(length) /dev/zero | tr '\\0' x; echo; seq 1 50000", marksReads: true)
+        let events = try await child.end()
+        #expect(events.lines.dropFirst() == (1...50_000).map(String.init)[...])
+        // The read with the end of the long line is as large as that needed.
+        let portions = events.split(separator: .mark).map(\.count)
+        let first = try #require(events.split(separator: .mark).firstIndex { $0.contains(.line("1")) })
+        #expect(portions[(first + 1)...].allSatisfy { $0 <= LineConnection.shortRead / 2 })
+    }
+
     @Test("is sent what came before it was open, and closes once all is taken")
     func finish() async throws {
         var child = try await LaunchedChild.shell("cat >&2") { child in

@@ -57,7 +57,7 @@ struct LaunchedChild {
         case outputClosed
         case writable(Bool)
         case errorOutput(String)
-        /// Put there by the test.
+        /// Put there by the test, or after each read if it says so.
         case mark
     }
 
@@ -77,7 +77,7 @@ struct LaunchedChild {
     ///   - prepare: called in the turn of the launch, before anything can have come of it.
     init(
         _ executable: String, _ arguments: [String] = [], environment: [String: String] = ["PATH": "/usr/bin:/bin"],
-        directory: String = "/", guardedBy owner: NIOLoopBoundBox<Guard>? = nil,
+        directory: String = "/", guardedBy owner: NIOLoopBoundBox<Guard>? = nil, marksReads: Bool = false,
         prepare: @escaping @Sendable (ChildProcess) -> Void = { _ in }
     ) async throws {
         let eventLoop = owner?.eventLoop ?? MultiThreadedEventLoopGroup.singleton.any()
@@ -90,7 +90,7 @@ struct LaunchedChild {
             let writes = PendingWrites()
             let launched = ChildProcess.launch(
                 command, guardedBy: owner?.value ?? Guard(on: eventLoop) {}, on: eventLoop, pending: writes,
-                delegate: Recorder(child: child, events: continuation))
+                delegate: Recorder(child: child, events: continuation, marksReads: marksReads))
             child.value = launched
             pending.value = writes
             prepare(launched)
@@ -99,8 +99,10 @@ struct LaunchedChild {
         iterator = stream.makeAsyncIterator()
     }
 
-    static func shell(_ script: String, prepare: @escaping @Sendable (ChildProcess) -> Void = { _ in }) async throws -> LaunchedChild {
-        try await LaunchedChild("sh", ["-c", script], prepare: prepare)
+    static func shell(
+        _ script: String, marksReads: Bool = false, prepare: @escaping @Sendable (ChildProcess) -> Void = { _ in }
+    ) async throws -> LaunchedChild {
+        try await LaunchedChild("sh", ["-c", script], marksReads: marksReads, prepare: prepare)
     }
 
     /// Does something with the child, in its loop.
@@ -155,6 +157,7 @@ struct LaunchedChild {
 private struct Recorder: ChildDelegate {
     let child: NIOLoopBoundBox<ChildProcess?>
     let events: AsyncStream<LaunchedChild.Event>.Continuation
+    let marksReads: Bool
 
     func launched(processID: Int) { events.yield(.launched(processID)) }
     func launchFailed(_ failure: LaunchFailure) { events.yield(.failed(failure)) }
@@ -166,7 +169,7 @@ private struct Recorder: ChildDelegate {
         case .oversized: events.yield(.oversized)
         }
     }
-    func readCompleted() {}
+    func readCompleted() { if marksReads { events.yield(.mark) } }
     func writabilityChanged(_ isWritable: Bool) { events.yield(.writable(isWritable)) }
     func inputClosed(unterminated: Int) { events.yield(.closed(unterminated: unterminated)) }
     func errorOutputClosed() {}
