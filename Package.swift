@@ -43,8 +43,11 @@ let package = Package(
             path: "Tests/TestSupport",
             swiftSettings: settings),
         .target(
+            name: "CScan",
+            cSettings: [.treatAllWarnings(as: .error)]),
+        .target(
             name: "JSONRPC",
-            dependencies: [.product(name: "NIOCore", package: "swift-nio")],
+            dependencies: ["CScan", .product(name: "NIOCore", package: "swift-nio")],
             swiftSettings: settings),
         .testTarget(
             name: "JSONRPCTests",

@@ -5,7 +5,7 @@ package import NIOCore
 /// A line that came whole in one read is a slice of it; only one that was cut by a read is copied together, or read on where it stands
 /// (``extend(room:_:)``). Blank lines are skipped and `\r\n` ends a line as `\n` does. What is longer than the limit is counted, not kept,
 /// and the stream goes on.
-package struct LineFraming: Sendable {
+package struct LineFraming: ~Copyable, Sendable {
     /// Bytes of one line. Base64 of an image or a file of tens of megabytes is normal; a stream without line ends is not.
     package static let defaultLimit = 64 * 1024 * 1024
 

@@ -1,5 +1,10 @@
-// Strings: nearly all bytes of a long message stand in them, so they are looked at sixteen at a time.
+import CScan
+
+// Strings: nearly all bytes of a long message stand in them, so they are looked at sixteen at a time; by `CScan` 32, where the processor
+// can do that.
 extension Scanner {
+    package static let canBeWide = scan_is_wide()
+
     /// Consumes a string.
     /// - Returns: the place of what stands between its quotes, escapes as they are.
     @inline(__always)
@@ -30,6 +35,7 @@ extension Scanner {
         var isASCII = true
         lastStringHasEscape = false
         while true {
+            if isWide { passWide(&index, &isASCII) }
             index = endOfCharacters(from: index, &isASCII)
             let stop = index < count ? byte(at: index) : 0
             if stop == UInt8(ascii: "\\"), index + 1 < count, byte(at: index + 1).isSimpleEscape {
@@ -55,6 +61,15 @@ extension Scanner {
             default: throw ScanError(.controlCharacterInString, at: offset)
             }
         }
+    }
+
+    /// Passes over characters and simple escapes, up to anything else, or near the end.
+    @inline(__always)
+    private mutating func passWide(_ index: inout Int, _ isASCII: inout Bool) {
+        var found: UInt32 = 0
+        index = scan_string(base.assumingMemoryBound(to: UInt8.self), count, index, &found)
+        if found & SCAN_ESCAPES != 0 { lastStringHasEscape = true }
+        if found & SCAN_BEYOND_ASCII != 0 { isASCII = false }
     }
 
     /// The first byte that is a quote, a backslash or a control character; the end, if there is none.
@@ -114,27 +129,32 @@ extension Scanner {
     @inline(never)
     private func checkUTF8(_ range: Range<Int>) throws(ScanError) {
         // Each block is looked at together with the three bytes before it, which must be of this string, too.
-        var index = try endOfSequences(from: range.lowerBound, until: min(range.lowerBound + 3, range.upperBound), of: range)
-        let first = index
+        let first = try endOfSequences(from: range.lowerBound, until: min(range.lowerBound + 3, range.upperBound), of: range)
+        if first + 16 <= range.upperBound, areSequencesWhole(first..<range.upperBound) { return }
+        // It is known that something is wrong, not where; or it is too short for that.
+        _ = try endOfSequences(from: first, until: range.upperBound, of: range)
+    }
+
+    /// Whether a stretch of at least sixteen bytes, and with three before it, is well-formed.
+    @inline(__always)
+    private func areSequencesWhole(_ range: Range<Int>) -> Bool {
+        let end = range.upperBound
+        // What should go on behind the end is cut off.
+        if byte(at: end - 1) >= 0xC0 || byte(at: end - 2) >= 0xE0 || byte(at: end - 3) >= 0xF0 { return false }
+        if isWide, range.count >= Int(SCAN_WIDTH) {
+            return scan_utf8(base.assumingMemoryBound(to: UInt8.self), range.lowerBound, end)
+        }
+        var index = range.lowerBound
         var bad = SIMDMask<SIMD16<Int8>>(repeating: false)
         var wasASCII = false
-        while index + 16 <= range.upperBound {
+        while index + 16 <= end {
             let isASCII = (block(at: index) .< .all(0x80)).isAll
             if !isASCII || !wasASCII { bad = bad .| misplaced(at: index) }
             wasASCII = isASCII
             index += 16
         }
-        guard index > first else {
-            _ = try endOfSequences(from: first, until: range.upperBound, of: range)
-            return
-        }
-        // The last sixteen: some of them once more. What should go on behind them is cut off.
-        bad = bad .| misplaced(at: range.upperBound - 16)
-        let isCut =
-            byte(at: range.upperBound - 1) >= 0xC0 || byte(at: range.upperBound - 2) >= 0xE0 || byte(at: range.upperBound - 3) >= 0xF0
-        guard isCut || bad.first != nil else { return }
-        // It is known that something is wrong, not where.
-        _ = try endOfSequences(from: first, until: range.upperBound, of: range)
+        // The last sixteen: some of them once more.
+        return (bad .| misplaced(at: end - 16)).first == nil
     }
 
     /// Bytes that cannot stand where they do: continuations behind nothing, anything else where one is due, and what table 3-7 excludes.

@@ -60,10 +60,11 @@ package struct Scanner {
     package static let depthLimit = 512
 
     // A pointer and a count, not a buffer: in release neither is checked, and this is the form that costs least. Every read goes
-    // through `byte(at:)`, `word(at:)` or `block(at:)`, behind a comparison with `count`.
+    // through `byte(at:)`, `word(at:)` or `block(at:)`, behind a comparison with `count`, or by `CScan`, which makes its own.
     let base: UnsafeRawPointer
     let count: Int
     private let dialect: Dialect
+    let isWide: Bool
     /// Bytes consumed so far.
     package internal(set) var offset = 0
     /// Whether a raw CR or LF stood between tokens: such a text is no stdio line until they are removed.
@@ -73,11 +74,13 @@ package struct Scanner {
     /// Whether the string or key scanned last holds an escape; if not, its bytes are its text.
     package internal(set) var lastStringHasEscape = false
 
-    package init(_ bytes: UnsafeRawBufferPointer, dialect: Dialect = .strict) {
+    /// - Parameter isWide: long strings are looked at with what not every processor has.
+    package init(_ bytes: UnsafeRawBufferPointer, dialect: Dialect = .strict, isWide: Bool = Self.canBeWide) {
         // An empty buffer may have no address. Then `count` is 0, and nothing is read through this one.
         base = bytes.baseAddress ?? UnsafeRawPointer(bitPattern: 1).unsafelyUnwrapped
         count = bytes.count
         self.dialect = dialect
+        self.isWide = isWide
     }
 
     /// - Precondition: `index` is in `0..<count`; checked in debug builds, where the tests run.

@@ -37,7 +37,7 @@ package final class LineConnection: ServerConnection, PendingWriter {
     /// Bytes of a long line that are read before anybody else has a turn.
     package static let longTurn = 256 * 1024
     /// Lines of one read with which its size stays as it is. With more it shrinks, and with fewer, if it was full, it doubles.
-    package static let linesPerRead = 10...24
+    package static let linesPerRead = 12...40
 
     private var input: (any Channel)?
     private var output: (any Channel)?
@@ -167,7 +167,7 @@ package final class LineConnection: ServerConnection, PendingWriter {
 ///
 /// How much is read at once depends on them. Of a long line the channel reads the beginning, and the rest goes right behind it; one is
 /// taken for long if much of it is there, or if the last one was. Of short ones a large piece would be thousands, all handed over before
-/// the loop turns to anybody else; so there are some twenty in each, and a peer that floods keeps nobody waiting. (To put lines off with
+/// the loop turns to anybody else; so there are a few dozen in each, and a peer that floods keeps nobody waiting. (To put lines off with
 /// `execute` would not help: the loop does what it was given meanwhile before it looks at its other channels.)
 private final class LineHandler<Delegate: ConnectionDelegate>: ChannelInboundHandler {
     typealias InboundIn = ByteBuffer

@@ -1,5 +1,6 @@
 """What happens at the edges: signals before anything has begun, files that are none, an mcpagg that would start itself."""
 
+import fcntl
 import json
 import os
 import random
@@ -9,6 +10,10 @@ import time
 
 import bench as tools
 import places
+from lines import LineLog
+
+HANDSHAKE = {"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {"name": "host", "version": "1"}}
+PAGE = os.sysconf("SC_PAGE_SIZE")
 
 
 def test_a_signal_at_any_early_moment_leaves_nothing_behind(bench):
@@ -121,9 +126,9 @@ def test_servers_that_come_and_go_leave_no_descriptor_behind(bench):
     assert max(counts[30:]) <= max(counts[:10]) + 12, counts
 
 
-def started(bench, *arguments: str) -> subprocess.Popen[bytes]:
+def started(bench, *arguments: str, stdin: int = subprocess.PIPE) -> subprocess.Popen[bytes]:
     command = [places.mcpagg(), "--config", str(bench.config()), *arguments]
-    return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=bench.environment)
+    return subprocess.Popen(command, stdin=stdin, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=bench.environment)
 
 
 def say(process: subprocess.Popen[bytes], **message: object) -> None:
@@ -135,12 +140,46 @@ def test_a_host_that_reads_no_more_is_gone_though_it_could_still_write(bench):
     """Or answers would be written to whatever gets the number of the closed descriptor next: a connection to another server."""
     bench.fake("alpha", record=False)
     process = started(bench)
-    params = {"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {"name": "host", "version": "1"}}
-    say(process, id=1, method="initialize", params=params)
+    say(process, id=1, method="initialize", params=HANDSHAKE)
     assert b'"result"' in process.stdout.readline()
     say(process, method="notifications/initialized")
     say(process, id=2, method="tools/call", params={"name": "alpha__sleep", "arguments": {"ms": 60_000}})
     process.stdout.close()
+    assert process.wait(timeout=tools.PATIENCE) == 0
+
+
+def test_standard_input_that_somebody_makes_blocking_holds_nobody_up(bench):
+    """Whoever shares it may do that at any time. The rest of a long line is read from it directly."""
+    bench.fake("alpha", record=False)
+    reader, writer = os.pipe()
+    # A page has to be taken before the next one is written.
+    fcntl.fcntl(writer, fcntl.F_SETPIPE_SZ, PAGE)
+    process = started(bench, stdin=reader)
+    output = LineLog("what the host received")
+    output.read_from(os.dup(process.stdout.fileno()))
+
+    def write(**message) -> None:
+        os.write(writer, json.dumps({"jsonrpc": "2.0", **message}).encode() + b"\n")
+
+    def answer(id: int) -> dict:
+        return json.loads(output.wait_for(lambda line: json.loads(line).get("id") == id, tools.PATIENCE)[1])["result"]
+
+    write(id=1, method="initialize", params=HANDSHAKE)
+    answer(1)
+    write(method="notifications/initialized")
+    os.set_blocking(reader, True)
+    write(id=2, method="tools/call", params={"name": "alpha__sleep", "arguments": {"ms": 500, "text": "slept"}})
+    call = {"jsonrpc": "2.0", "id": 3, "method": "tools/call", "params": {"name": "alpha__echo", "arguments": {"text": "TEXT"}}}
+    before, behind = json.dumps(call).encode().split(b"TEXT")
+    # All that a read takes, and nothing behind it.
+    pieces = [before.ljust(PAGE, b"x"), *[b"x" * PAGE] * 50, *[b"x" * (PAGE // 2)] * 3]
+    for piece in pieces:
+        os.write(writer, piece)
+    assert answer(2)["content"][0]["text"] == "slept"
+    os.write(writer, behind + b"\n")
+    assert len(answer(3)["content"][0]["text"]) == sum(map(len, pieces)) - len(before)
+    os.close(writer)
+    os.close(reader)
     assert process.wait(timeout=tools.PATIENCE) == 0
 
 

@@ -104,12 +104,13 @@ struct LineFramingTests {
     func roomOfLines() throws {
         var framing = LineFraming()
         framing.append(ByteBuffer(string: "one"))
+        #expect(drain(&framing).isEmpty)
         let count = framing.extend(room: 60_000) { room in
             room.copyBytes(from: "two\nthree".utf8)
             return 9
         }
         #expect(count == 9)
-        guard case .complete(let line) = framing.next() else { return #expect(Bool(false), "no line") }
+        let line = try #require(framing.next().flatMap { if case .complete(let line) = $0 { line } else { nil } })
         #expect(String(buffer: line) == "onetwo" && line.storageCapacity <= 4 * line.readableBytes)
         #expect(drain(&framing).isEmpty && framing.unterminated == 5)
     }

@@ -21,8 +21,8 @@ struct ScannerUTF8Tests {
     func places(filler: String) {
         let filler = Array(filler.utf8)
         for sequence in Self.sequences {
-            for before in 0..<20 {
-                for behind in [0, 1, 20] {
+            for before in [Int](0..<20) + [37, 38] {
+                for behind in [0, 1, 20, 45] {
                     // What is beyond ASCII and comes behind the string is another matter.
                     let text =
                         Array(repeatElement(filler, count: before).joined()) + sequence
@@ -53,16 +53,19 @@ struct ScannerUTF8Tests {
 
     private func check(_ text: [UInt8], behind: [UInt8], _ location: SourceLocation = #_sourceLocation) {
         let bytes = [0x22] + text + [0x22] + behind
-        let found: Int? = bytes.withUnsafeBytes { buffer in
-            var scanner = Scanner(buffer)
-            do throws(ScanError) {
-                let place = try scanner.scanString()
-                return place.range == 1..<1 + text.count ? nil : -1
-            } catch {
-                return error.reason == .invalidUTF8 ? error.offset - 1 : -2
+        let expected = firstBadSequence(in: text)
+        for isWide in [false, Scanner.canBeWide] {
+            let found: Int? = bytes.withUnsafeBytes { buffer in
+                var scanner = Scanner(buffer, isWide: isWide)
+                do throws(ScanError) {
+                    let place = try scanner.scanString()
+                    return place.range == 1..<1 + text.count ? nil : -1
+                } catch {
+                    return error.reason == .invalidUTF8 ? error.offset - 1 : -2
+                }
             }
+            #expect(found == expected, "\(isWide ? "wide" : "narrow"): \(text)", sourceLocation: location)
         }
-        #expect(found == firstBadSequence(in: text), "\(text)", sourceLocation: location)
     }
 
     /// As the standard library has it.

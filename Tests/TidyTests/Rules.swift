@@ -5,7 +5,7 @@ enum Rules {
 
     /// What each module may import beside the C library; the table of ARCHITECTURE.md, from the wire up.
     static let imports: [String: Set<String>] = {
-        let jsonrpc: Set = ["NIOCore"]
+        let jsonrpc: Set = ["CScan", "NIOCore"]
         let mcpProtocol: Set = ["JSONRPC", "NIOCore"]
         let resilience: Set = ["DequeModule"]
         let configFile: Set = ["CLibYAML", "JSONRPC", "OrderedCollections", "Resilience"]
