@@ -4,7 +4,7 @@ package import NIOCore
 ///
 /// Small lines are copied behind one another, so that many make one write. Long stretches of a big message are shared instead, and
 /// leave as buffers of their own.
-package struct LineWriter: Sendable {
+package struct LineWriter: ~Copyable, Sendable {
     /// Stretches of at least this many bytes are shared, not copied. Below it a copy is cheaper than one more buffer.
     package static let sharingThreshold = 32 * 1024
 

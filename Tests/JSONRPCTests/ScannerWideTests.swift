@@ -48,6 +48,19 @@ struct ScannerWideTests {
         }
     }
 
+    @Test("knows what may follow a backslash", arguments: UInt8.min...UInt8.max)
+    func escapes(byte: UInt8) {
+        let isEscape = #""\/bfnrt"#.utf8.contains(byte)
+        let filler = [UInt8](repeating: 0x78, count: 40)
+        for before in [0, 5, 30, 31, 32] {
+            let text = [0x22] + filler.prefix(before) + [0x5C, byte] + filler + [0x22]
+            for isWide in [false, Scanner.canBeWide] {
+                let found = outcome(text, isWide: isWide)
+                #expect((found.error == nil) == isEscape && found.hasEscape == isEscape, "\(byte) behind \(before), \(isWide)")
+            }
+        }
+    }
+
     @Test("reads nothing behind the text, though the next page of memory may not be there")
     func end() throws {
         let page = Int(sysconf(Int32(_SC_PAGESIZE)))
