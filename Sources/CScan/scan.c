@@ -58,7 +58,10 @@ WIDE size_t scan_string(const uint8_t *text, size_t count, size_t start, unsigne
             bool is_cut;
             uint32_t escaped = escaped_bytes(backslashes, &is_cut);
             // An escape that goes on behind the block is the beginning of the next one.
-            if (is_cut) length -= 1;
+            if (is_cut) {
+                length -= 1;
+                backslashes &= ~(UINT32_C(1) << length);
+            }
             stops = (stops & ~escaped) | (escaped & ~simple_escapes(block)) >> 1;
         }
         if (stops == 0) {

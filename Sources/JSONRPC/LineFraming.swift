@@ -56,8 +56,6 @@ package struct LineFraming: ~Copyable, Sendable {
             // From the line's end on it is as if it had come by itself: the end, and perhaps the beginning of another line.
             unread = ByteBuffer(bytes: partial.readableBytesView[(start + found)...])
             partial.moveWriterIndex(to: start + found)
-            // It may be kept for as long as its call takes.
-            if partial.storageCapacity >= 4 * partial.readableBytes { partial = ByteBuffer(bytes: partial.readableBytesView) }
         } else if partial.readableBytes > limit + 1 {  // one more: it may be the `\r` of the line's end
             oversized = OversizedLine(partial)
             partial = ByteBuffer()
@@ -82,6 +80,8 @@ package struct LineFraming: ~Copyable, Sendable {
                 partial.writeImmutableBuffer(piece)
                 piece = partial
                 partial = ByteBuffer()
+                // Room was lent for more than came, and the line may be kept for as long as its call takes.
+                if piece.storageCapacity >= 4 * piece.readableBytes { piece = ByteBuffer(bytes: piece.readableBytesView) }
                 isBlank = MessageScan.first(of: piece) == nil
                 if piece.readableBytesView.last == UInt8(ascii: "\r") { piece.moveWriterIndex(to: piece.writerIndex - 1) }
             } else if found.endsInCarriageReturn {

@@ -63,7 +63,7 @@ extension Scanner {
         }
     }
 
-    /// Passes over characters and simple escapes, up to anything else, or near the end.
+    /// Passes over characters and escapes, up to anything else, or near the end.
     @inline(__always)
     private mutating func passWide(_ index: inout Int, _ isASCII: inout Bool) {
         var found: UInt32 = 0

@@ -74,7 +74,7 @@ package struct Scanner {
     /// Whether the string or key scanned last holds an escape; if not, its bytes are its text.
     package internal(set) var lastStringHasEscape = false
 
-    /// - Parameter isWide: long strings are looked at with what not every processor has.
+    /// - Parameter isWide: long strings are looked at with what not every processor has. Not without ``canBeWide``.
     package init(_ bytes: UnsafeRawBufferPointer, dialect: Dialect = .strict, isWide: Bool = Self.canBeWide) {
         // An empty buffer may have no address. Then `count` is 0, and nothing is read through this one.
         base = bytes.baseAddress ?? UnsafeRawPointer(bitPattern: 1).unsafelyUnwrapped

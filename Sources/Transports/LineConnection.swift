@@ -59,7 +59,7 @@ package final class LineConnection: ServerConnection, PendingWriter {
         try channel.pipeline.syncOperations.addHandler(LineHandler(delegate: delegate, lineLimit: lineLimit, descriptor: descriptor))
         // The loop goes round between two reads: a peer that always has more would have four in each turn.
         try channel.syncOptions?.setOption(.maxMessagesPerRead, value: 1)
-        try channel.syncOptions?.setOption(.recvAllocator, value: FixedSizeRecvByteBufferAllocator(capacity: shortRead))
+        try channel.syncOptions?.setOption(.recvAllocator, value: ReadAllocator(size: shortRead, largest: shortRead))
         try channel.syncOptions?.setOption(.writeBufferWaterMark, value: .init(low: lowWaterMark, high: highWaterMark))
     }
 
@@ -177,7 +177,7 @@ private final class LineHandler<Delegate: ConnectionDelegate>: ChannelInboundHan
     private var isClosed = false
     private var readSize = LineConnection.shortRead
     private var largestRead = LineConnection.shortRead
-    /// The last line was.
+    /// What came last was the end of a long line, and perhaps the beginning of the next.
     private var expectsLongLine = false
     private let descriptor: CInt?
 
@@ -198,10 +198,12 @@ private final class LineHandler<Delegate: ConnectionDelegate>: ChannelInboundHan
             count += 1
         }
         if count > 0 { expectsLongLine = count == 1 && known - framing.unterminated >= LineConnection.longRead }
-        if isLineLong || expectsLongLine && isFull, let descriptor, framing.isExtensible {
+        // With a line handed over its owner may have had enough.
+        let mayReadOn = isFull && count == 0
+        if isLineLong || expectsLongLine && mayReadOn, let descriptor, framing.isExtensible {
             // As little as can be goes through the channel.
             read(LineConnection.shortRead, context)
-            if isFull { readRestOfLine(descriptor, context) }
+            if mayReadOn { readRestOfLine(descriptor, context) }
         } else if count > LineConnection.linesPerRead.upperBound {
             read(readSize * LineConnection.linesPerRead.upperBound / count, context)
         } else if count == 0, framing.unterminated == 0 {
@@ -209,7 +211,7 @@ private final class LineHandler<Delegate: ConnectionDelegate>: ChannelInboundHan
             read(LineConnection.shortRead, context)
         } else if isFull, count < LineConnection.linesPerRead.lowerBound {
             read(readSize * 2, context)
-        } else if bytes.readableBytes <= readSize / 4 {
+        } else if known <= readSize / 4 {
             // Each line keeps the memory of its read.
             read(readSize / 2, context)
         }
@@ -222,14 +224,17 @@ private final class LineHandler<Delegate: ConnectionDelegate>: ChannelInboundHan
     private func readRestOfLine(_ descriptor: CInt, _ context: ChannelHandlerContext) {
         var total = 0
         // Whoever gets a line may close the channel, or want nothing more: then it is over with that line.
-        while total < LineConnection.longTurn, context.channel.isActive {
+        while total < LineConnection.longTurn, context.channel.isActive, hasInput(descriptor) {
             let count = framing.extend(room: LineConnection.longRead) { readAtOnce(descriptor, $0) }
             total += count
             let wasLong = isLineLong
             if let line = framing.next() {
                 expectsLongLine = wasLong
                 delegate.received(line)
-                while let another = framing.next() { delegate.received(another) }
+                while let another = framing.next() {
+                    expectsLongLine = false
+                    delegate.received(another)
+                }
                 return
             }
             // It is empty now.
@@ -268,22 +273,26 @@ private final class LineHandler<Delegate: ConnectionDelegate>: ChannelInboundHan
 }
 
 /// The memory of one read. A channel keeps that of its first one, which grows with what is wanted and never gets smaller again, and reads
-/// as much as there is room for: where less is wanted, it is passed over.
+/// as much as there is room for. Where less is wanted, it is not to use that.
 private struct ReadAllocator: RecvByteBufferAllocator {
     let size: Int
     let largest: Int
 
     func buffer(allocator: ByteBufferAllocator) -> ByteBuffer { allocator.buffer(capacity: size) }
     func nextBufferSize() -> Int? { size < largest ? nil : size }
-    func record(actualReadBytes: Int) -> Bool { size < largest }
+    /// Or what is kept would be used once more, as it is: the channel asks this before we hear of a read, and wish for another size.
+    func record(actualReadBytes: Int) -> Bool { true }
+}
+
+/// Who shares our standard input may have made it blocking, and the loop must never wait there.
+private func hasInput(_ descriptor: CInt) -> Bool {
+    var wanted = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
+    return poll(&wanted, 1, 0) == 1 && wanted.revents & Int16(POLLIN) != 0
 }
 
 /// - Returns: how many bytes there were; 0 at the end and at a failure, too.
 private func readAtOnce(_ descriptor: CInt, _ room: UnsafeMutableRawBufferPointer) -> Int {
-    // Who shares our standard input may have made it blocking, and the loop must never wait there.
-    var wanted = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
-    guard poll(&wanted, 1, 0) == 1, wanted.revents & Int16(POLLIN) != 0 else { return 0 }
-    return max(0, read(descriptor, room.baseAddress, room.count))
+    max(0, read(descriptor, room.baseAddress, room.count))
 }
 
 /// Hears of the end of a channel that is only written to.

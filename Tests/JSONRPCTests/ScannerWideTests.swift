@@ -65,8 +65,9 @@ struct ScannerWideTests {
     func end() throws {
         let page = Int(sysconf(Int32(_SC_PAGESIZE)))
         let memory = try #require(mmap(nil, 2 * page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0))
+        try #require(memory != MAP_FAILED)
         defer { munmap(memory, 2 * page) }
-        try #require(memory != MAP_FAILED && mprotect(memory + page, page, PROT_NONE) == 0)
+        try #require(mprotect(memory + page, page, PROT_NONE) == 0)
         for piece in Self.pieces {
             for count in 0...80 {
                 let text = Array(([0x22] + repeatElement(piece, count: 80).joined()).prefix(1 + count))

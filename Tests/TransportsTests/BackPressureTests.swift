@@ -97,6 +97,33 @@ struct BackPressureTests {
         #expect(heard.short == [[String]](repeating: counted, count: lengths.count).flatMap(\.self))
     }
 
+    @Test("that sends one long line after the other loses nothing, and neither if it stops in the middle")
+    func longLines() async throws {
+        let (short, long) = (LineConnection.shortRead, LineConnection.longRead)
+        let lengths = [
+            long + 200, long + 200, 3 * long, long, short, short + 1, long, 2 * short, 5 * long, 1, long - 1, long, short - 1, 4 * long,
+        ]
+        // After each piece it waits for us: a line comes whole, or in two pieces, or with the beginning of the next one.
+        let pieces = lengths.enumerated().map { index, length in
+            let piece = "head -c \(index.isMultiple(of: 3) ? length / 2 : length) /dev/zero | tr '\\0' x"
+            let rest = index.isMultiple(of: 3) ? "read go; head -c \(length - length / 2) /dev/zero | tr '\\0' x; " : ""
+            return "\(piece); \(rest)echo; \(index.isMultiple(of: 2) ? "read go" : ":")"
+        }
+        var child = try await LaunchedChild.shell(pieces.joined(separator: "; "))
+        for _ in 0..<lengths.count * 2 { try await child.send("go") }
+        #expect(try await child.end().lines.map(\.utf8.count) == lengths)
+
+        child = try await LaunchedChild.shell(pieces.joined(separator: "; "), marksReads: true)
+        var lines: [Int] = []
+        while lines.count < lengths.count {
+            // It says nothing more until it is told to.
+            let event = try await child.next()
+            if case .line(let line) = event { lines.append(line.utf8.count) } else if event == .mark { try await child.send("go") }
+        }
+        #expect(lines == lengths)
+        try await child.end()
+    }
+
     @Test("that floods after a long line is heard in small portions all the same")
     func portionsAfterLongLine() async throws {
         let length = 3 * LineConnection.longRead

@@ -23,8 +23,8 @@ bool scan_is_wide(void);
 /// with fewer than SCAN_WIDTH bytes before `count`, where the caller has to look itself.
 size_t scan_string(const uint8_t *text, size_t count, size_t start, unsigned *found);
 
-/// Whether a stretch of text is well-formed UTF-8 (Unicode, table 3-7) as far as can be told from it: whether it ends within a sequence
-/// is left to the caller.
+/// Whether a stretch of text is well-formed UTF-8 (Unicode, table 3-7) except for its end: that no byte there begins a sequence which
+/// goes on behind it is left to the caller.
 /// - start: at least three bytes of the same text stand before it, and are well-formed.
 /// - end: at least `start` + SCAN_WIDTH.
 bool scan_utf8(const uint8_t *text, size_t start, size_t end);
