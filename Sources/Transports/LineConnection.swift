@@ -37,7 +37,7 @@ package final class LineConnection: ServerConnection, PendingWriter {
     /// Bytes of a long line that are read before anybody else has a turn.
     package static let longTurn = 256 * 1024
     /// Lines of one read with which its size stays as it is. With more it shrinks, and with fewer, if it was full, it doubles.
-    package static let linesPerRead = 12...40
+    package static let linesPerRead = 24...96
 
     private var input: (any Channel)?
     private var output: (any Channel)?
