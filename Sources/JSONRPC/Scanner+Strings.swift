@@ -3,6 +3,7 @@ import CScan
 // Strings: nearly all bytes of a long message stand in them, so they are looked at sixteen at a time; by `CScan` 32, where the processor
 // can do that.
 extension Scanner {
+    /// Whether the processor has what `CScan` needs.
     package static let canBeWide = scan_is_wide()
 
     /// Consumes a string.

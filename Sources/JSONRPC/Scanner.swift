@@ -60,7 +60,8 @@ package struct Scanner {
     package static let depthLimit = 512
 
     // A pointer and a count, not a buffer: in release neither is checked, and this is the form that costs least. Every read goes
-    // through `byte(at:)`, `word(at:)` or `block(at:)`, behind a comparison with `count`, or by `CScan`, which makes its own.
+    // through `byte(at:)`, `word(at:)` or `block(at:)`, behind a comparison with `count`, or through `CScan`, which
+    // reads no further than `count`, or than the range it is given.
     let base: UnsafeRawPointer
     let count: Int
     private let dialect: Dialect
