@@ -90,6 +90,9 @@ struct Behaviour: ParsableArguments {
     @Option(help: "Appends each line it sends to this file or named pipe.")
     var recordSent: String?
 
+    @Flag(help: "Begins each line of these records with its process id and a space: several processes may write to one.")
+    var recordProcess = false
+
     func validate() throws {
         if let pageSize, pageSize < 1 { throw ValidationError("--page-size must be at least 1") }
         if let exitAfterCalls, exitAfterCalls < 1 { throw ValidationError("--exit-after-calls must be at least 1") }

@@ -19,10 +19,10 @@ struct FakeMCPServer: ParsableCommand {
         let server = Server(
             behaviour: behaviour,
             output: try Output(
-                recording: Recording(path: behaviour.recordSent),
+                recording: Recording(path: behaviour.recordSent, namesProcess: behaviour.recordProcess),
                 byteByByte: behaviour.byteByByte
             ),
-            received: try Recording(path: behaviour.record)
+            received: try Recording(path: behaviour.record, namesProcess: behaviour.recordProcess)
         )
         server.run()
     }

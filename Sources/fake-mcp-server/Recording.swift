@@ -18,9 +18,14 @@ struct Recording {
 
     private static let mode: mode_t = 0o644
     private let descriptor: Int32?
+    /// What each line begins with.
+    private let beginning: String
 
-    /// - Parameter path: `nil` records nothing.
-    init(path: String?) throws(OpenError) {
+    /// - Parameters:
+    ///   - path: `nil` records nothing.
+    ///   - namesProcess: begins each line with our process id and a space.
+    init(path: String?, namesProcess: Bool) throws(OpenError) {
+        beginning = namesProcess ? "\(getpid()) " : ""
         guard let path else {
             descriptor = nil
             return
@@ -30,11 +35,17 @@ struct Recording {
         descriptor = opened
     }
 
-    /// - Parameter line: without its line break. It goes out in one write, so that two processes may share the file.
+    /// - Parameter line: without its line break. It goes out in one piece, so that two processes may share the file.
     func append(line: ByteBuffer) {
         guard let descriptor else { return }
-        var whole = line
+        var whole = ByteBuffer()
+        whole.reserveCapacity(beginning.utf8.count + line.readableBytes + 1)
+        whole.writeString(beginning)
+        whole.writeImmutableBuffer(line)
         whole.writeInteger(UInt8(ascii: "\n"))
+        // A named pipe takes long lines (beyond PIPE_BUF) in pieces, and another process could write between them.
+        _ = flock(descriptor, LOCK_EX)
+        defer { _ = flock(descriptor, LOCK_UN) }
         whole.withUnsafeReadableBytes { Descriptor.writeAll(descriptor, $0) }
     }
 }

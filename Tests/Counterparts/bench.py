@@ -15,7 +15,7 @@ from typing import Any
 import places
 import processes
 import validation
-from lines import LineLog, PipeLog
+from lines import LineLog, ProcessLog
 
 # How long an event may take before the test gives up on it. Generous: it is reached only when something is wrong.
 PATIENCE = 20.0
@@ -29,8 +29,8 @@ class Server:
 
     key: str
     entry: dict[str, Any]
-    received: PipeLog | None = None  # what mcpagg wrote to it, line by line
-    sent: PipeLog | None = None  # what it wrote to mcpagg
+    received: ProcessLog | None = None  # what mcpagg wrote to it, line by line
+    sent: ProcessLog | None = None  # what it wrote to mcpagg
     # Not where faults are made on purpose: what is garbled there is as it should be.
     is_judged: bool = True
 
@@ -52,7 +52,7 @@ class Scripted(Server):
 
     script: dict[str, Any] = field(default_factory=dict)
     script_path: Path | None = None
-    log: PipeLog | None = None  # both directions, in the order of the server
+    log: ProcessLog | None = None  # both directions, in the order of the server
     control: int = -1
 
     def write_script(self) -> None:
@@ -159,9 +159,9 @@ class Bench:
         arguments = ["--name", key, *flags]
         if record:
             unique = len(self.servers)
-            server.received = PipeLog(f"what {key} received", self.directory / f"{unique}-{key}.received")
-            server.sent = PipeLog(f"what {key} sent", self.directory / f"{unique}-{key}.sent")
-            arguments += ["--record", str(server.received.path), "--record-sent", str(server.sent.path)]
+            server.received = ProcessLog(f"what {key} received", self.directory / f"{unique}-{key}.received")
+            server.sent = ProcessLog(f"what {key} sent", self.directory / f"{unique}-{key}.sent")
+            arguments += ["--record", str(server.received.path), "--record-sent", str(server.sent.path), "--record-process"]
         server.entry = {"command": places.fake(), "args": arguments, **entry}
         self.servers.append(server)
         return server
@@ -171,7 +171,7 @@ class Bench:
         path = self.directory / f"{len(self.servers)}-{key}"
         server = Scripted(key, {}, script=script or {}, script_path=path.with_suffix(".json"))
         server.write_script()
-        server.log = PipeLog(f"the log of {key}", path.with_suffix(".log"))
+        server.log = ProcessLog(f"the log of {key}", path.with_suffix(".log"))
         os.mkfifo(path.with_suffix(".control"))
         server.control = os.open(path.with_suffix(".control"), os.O_RDWR)
         program = Path(__file__).parent / "servers" / "scripted.py"
@@ -267,25 +267,37 @@ class Bench:
             if isinstance(server, Scripted):
                 server.log.close()
                 os.close(server.control)
-                sides = {b"> ": "client", b"< ": "server"}
-                lines = [(sides[line[:2]], line[2:]) for line in server.log.lines]
-                recordings.append(validation.Recording(f"mcpagg to {server.key}", lines, tested="client"))
+                recordings += recordings_of_scripted(server)
             if server.received is not None and server.sent is not None:
                 server.received.close()
                 server.sent.close()
                 if server.is_judged:
-                    recordings.append(recording_of(server))
+                    recordings += recordings_of(server)
         return problems + (validation.problems(recordings) if self.is_judged else [])
 
 
-def recording_of(server: Server) -> validation.Recording:
-    """Puts the two logs of a fake together. Their order against each other is not known, but no question is older than its answer,
-    and for the revision it is enough that the handshake comes first."""
+def recordings_of_scripted(server: Scripted) -> list[validation.Recording]:
+    """One for each process that it was."""
+    sides = {b"> ": "client", b"< ": "server"}
+    logs = server.log.by_process().values()
+    conversations = [[(sides[line[:2]], line[2:]) for line in lines] for lines in logs]
+    return [validation.Recording(f"mcpagg to {server.key}", lines, tested="client") for lines in conversations]
+
+
+def recordings_of(server: Server) -> list[validation.Recording]:
+    """One for each process that the fake was."""
     assert server.received is not None and server.sent is not None
-    recording = validation.Recording(f"mcpagg to {server.key}", tested="client")
-    answers = [line for line in server.sent.lines if "protocolVersion" in (parsed(line).get("result") or {})]
-    questions = [line for line in server.sent.lines if "method" in parsed(line) and "id" in parsed(line)]
-    for line in server.received.lines:
+    sent = server.sent.by_process()
+    return [recording_of(server.key, lines, sent.get(process, [])) for process, lines in server.received.by_process().items()]
+
+
+def recording_of(key: str, received: list[bytes], sent: list[bytes]) -> validation.Recording:
+    """Puts the two logs of a process together. Their order against each other is not known, but no question is older than its answer,
+    and for the revision it is enough that the handshake comes first."""
+    recording = validation.Recording(f"mcpagg to {key}", tested="client")
+    answers = [line for line in sent if "protocolVersion" in (parsed(line).get("result") or {})]
+    questions = [line for line in sent if "method" in parsed(line) and "id" in parsed(line)]
+    for line in received:
         message = parsed(line)
         if message.get("method") == "initialize":
             recording.lines.append(("client", line))
@@ -298,7 +310,7 @@ def recording_of(server: Server) -> validation.Recording:
                 questions.remove(asked[0])
                 recording.lines.append(("server", asked[0]))
         recording.lines.append(("client", line))
-        # The books say "answered" at once: ids are checked for being unused, and a new life of the server begins anew.
+        # The books say "answered" at once: ids are checked for being unused within the life of a process.
     return recording
 
 

@@ -129,3 +129,25 @@ class PipeLog(LineLog):
             os.write(self._pipe, b"\n")  # for the thread to see it
             self.end()
         self._thread.join()
+
+
+class ProcessLog(PipeLog):
+    """A log in which each line begins with the id of the process that wrote it, and a space. Two hosts that read the same config file
+    have a process each, and both write at once."""
+
+    def __init__(self, name: str, path: Path):
+        self.processes: list[bytes] = []  # who wrote which of the lines
+        super().__init__(name, path)
+
+    def append(self, line: bytes) -> None:
+        process, separator, text = line.partition(b" ")
+        if separator and text:
+            self.processes.append(process)
+            super().append(text)
+
+    def by_process(self) -> dict[bytes, list[bytes]]:
+        """The lines of each process, in the order in which the processes began."""
+        lines: dict[bytes, list[bytes]] = {}
+        for process, line in zip(self.processes, self.lines, strict=True):
+            lines.setdefault(process, []).append(line)
+        return lines

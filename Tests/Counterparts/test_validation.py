@@ -4,8 +4,10 @@ import json
 
 import pytest
 
+import bench as tools
 import places
 import validation
+from lines import ProcessLog
 from validation import Recording
 
 CLIENT_INFO = {"name": "judge", "version": "1"}
@@ -75,3 +77,18 @@ def test_the_client_side_is_judged_as_well():
     lines = handshake("2025-11-25") + [("client", b'{"jsonrpc":"2.0","id":5,"method":"tools/call","params":{}}')]
     assert validation.problems([Recording("client", lines, tested="client")])
     assert not validation.problems([Recording("client", handshake("2025-11-25") + [("client", CALL)], tested="client")])
+
+
+@pytest.mark.parametrize("processes, expected", [((1, 2), []), ((1, 1), ["still open"])], ids=["two processes", "one"])
+def test_processes_that_share_a_log_are_judged_each_by_itself(tmp_path, processes, expected):
+    """Two hosts that read one config file launch the same server, and both begin at once."""
+    received, sent = ProcessLog("received", tmp_path / "received"), ProcessLog("sent", tmp_path / "sent")
+    opening, answer = handshake("2025-11-25")[:2]
+    with open(received.path, "wb") as log:
+        log.writelines(b"%d %s\n" % (process, line) for line in (opening[1], LIST) for process in processes)
+    with open(sent.path, "wb") as log:
+        log.writelines(b"%d %s\n" % (process, answer[1]) for process in processes)
+    received.close()
+    sent.close()
+    problems = validation.problems(tools.recordings_of(tools.Server("alpha", {}, received, sent)))
+    assert len(problems) == len(expected) and all(part in problem for part, problem in zip(expected, problems, strict=True)), problems
