@@ -124,7 +124,7 @@ extension Aggregator {
             return refuse(
                 request, purpose, "Server '\(downstream.key)' \(why), and too many requests wait \(whose) already", of: downstream)
         }
-        var history = host.histories.removeValue(forKey: request.id) ?? CallHistory(began: now)
+        var history = host.histories.remove(request.id) ?? CallHistory(began: now)
         // That it cannot be sent now is an attempt that came to nothing.
         if case .backingOff = downstream.life.state { history.attempts += 1 }
         enqueue(WaitingCall(message, request, purpose, history, deadline: deadline(history, at: downstream)), for: downstream, host: host)
@@ -147,8 +147,8 @@ extension Aggregator {
         guard downstream.life.isReady, downstream.child?.isOutputClosed != true, !downstream.queue.isEmpty else { return }
         guard mayPass(downstream) else { return }
         // Out of its place while it is worked on: what comes back to it came after these.
-        var queue = downstream.queue
-        downstream.queue = CallQueue()
+        var queue = CallQueue()
+        swap(&queue, &downstream.queue)
         while !queue.isEmpty, mayPass(downstream), let call = queue.popFirst() { dispatch(call) }
         downstream.queue.prepend(queue)
     }

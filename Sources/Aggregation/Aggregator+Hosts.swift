@@ -65,7 +65,7 @@ extension Aggregator {
     private func unreadable(_ error: MessageError, from host: HostConnection) {
         var error = error
         // The request that waits under this id will get its own answer.
-        if let id = error.id, host.waiting[id] != nil { error.id = nil }
+        if let id = error.id, host.waiting.contains(id) { error.id = nil }
         switch host.machine.unreadable(error) {
         case .answer(let line): host.send(line: line)
         default: break
@@ -167,7 +167,7 @@ extension Aggregator {
 
     /// Why a request under this id cannot be taken at all; `nil` if it can.
     private func refusal(of id: RequestID, from host: HostConnection) -> String? {
-        if host.waiting[id] != nil { return "The id \(id) is in use by a request that is not answered yet" }
+        if host.waiting.contains(id) { return "The id \(id) is in use by a request that is not answered yet" }
         if host.waiting.count >= Limits.hostRequests { return "More than \(Limits.hostRequests) requests are waiting for their answers" }
         return nil
     }
@@ -214,7 +214,7 @@ extension Aggregator {
 
     private func giveUpAll(of host: HostConnection, where isMeant: (RequestID) -> Bool) {
         // First what was not sent: the end of another would make room for it.
-        let ids = host.waiting.keys.filter(isMeant)
+        let ids = host.waiting.ids.filter(isMeant)
         for isSent in [false, true] {
             for id in ids {
                 guard let waiting = host.waiting[id] else { continue }
@@ -227,7 +227,7 @@ extension Aggregator {
     private func forgetEverything(of host: HostConnection) {
         forgetSession(of: host)
         giveUpAll(of: host) { _ in true }
-        host.waiting = [:]
+        host.waiting = RequestIDTable()
         endParkings(of: host, waitingToo: true, reason: "the host is gone")
     }
 

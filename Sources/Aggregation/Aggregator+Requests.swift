@@ -59,7 +59,7 @@ extension Aggregator {
             return waitForTurn(message, request, purpose, at: downstream, host: host)
         }
         // What is under way already is not held back.
-        if !isFree(downstream), purpose.isWork, host.waiting[request.id] == nil, !downstream.queue.isEmpty || !mayPass(downstream) {
+        if !isFree(downstream), purpose.isWork, !host.waiting.contains(request.id), !downstream.queue.isEmpty || !mayPass(downstream) {
             return waitForTurn(message, request, purpose, at: downstream, host: host)
         }
         guard connection.backlog < Limits.serverBacklog else {

@@ -70,7 +70,7 @@ final class HostConnection {
     let id: HostConnectionID
     let output: Output
     var machine: HostProtocol
-    var waiting: [RequestID: Waiting] = [:]
+    var waiting = RequestIDTable<Waiting>()
     var batches: [Int: Batch] = [:]
     private var batchCount = 0
     /// The revisions of the lists it last got; none of those it never asked for.
@@ -92,7 +92,7 @@ final class HostConnection {
     /// Its requests of the stateless era that are not answered yet.
     var stateless: Set<RequestID> = []
     /// What was tried for requests that are not answered yet, of those that did not just go out at once.
-    var histories: [RequestID: CallHistory] = [:]
+    var histories = RequestIDTable<CallHistory>()
     /// Requests that are sent again in a while.
     var repetitions: [RequestID: WaitingCall] = [:]
     /// Reads of resources whose owner is not known: the servers to ask next.

@@ -49,6 +49,12 @@ struct NumberedTable<ID: Numbered, Value> {
 
     /// Of the first entry with this number or a greater one.
     private func index(of number: Int) -> Int {
+        // While nothing is gone from between them they follow each other.
+        if let first = entries.first, number >= first.number, number - first.number < entries.count,
+            entries[number - first.number].number == number
+        {
+            return number - first.number
+        }
         var low = 0
         var high = entries.count
         while low < high {

@@ -2,8 +2,8 @@ import JSONRPC
 package import MCPProtocol
 package import NIOCore
 
-/// Where a request goes.
-package struct Route: Sendable {
+/// Where a request goes. Never changed; a class, because each call is handed one.
+package final class Route: Sendable {
     package let downstream: DownstreamID
     /// By which that server knows it.
     package let name: OwnName
@@ -12,6 +12,14 @@ package struct Route: Sendable {
     package let isRepeatable: Bool
     /// It can be called as a task alone.
     package let needsTask: Bool
+
+    init(_ entry: MergedList.Entry) {
+        downstream = entry.downstream
+        name = entry.definition.name
+        nameJSON = entry.definition.nameJSON
+        isRepeatable = entry.definition.isRepeatable
+        needsTask = entry.definition.needsTask
+    }
 }
 
 /// All servers' features of one kind, as one list. Never changed; a class, because it is looked into for each call.
@@ -55,11 +63,7 @@ package final class MergedList: Sendable {
         let areSame = entries.allSatisfy { $0.definition.handshakeForm == nil }
         handshakeResult = areSame ? result : Self.list(kind, entries, era: .handshake)
         revision = previous.map { $0.result == result ? $0.revision : $0.revision + 1 } ?? 0
-        routes = entries.map {
-            Route(
-                downstream: $0.downstream, name: $0.definition.name, nameJSON: $0.definition.nameJSON,
-                isRepeatable: $0.definition.isRepeatable, needsTask: $0.definition.needsTask)
-        }
+        routes = entries.map(Route.init)
         table = NameTable(entries.map(\.name.text))
     }
 

@@ -33,6 +33,14 @@ package struct RequestID: Hashable, Sendable {
         }
     }
 
+    /// If it is written as a plain integer, which is not negative then.
+    package var integer: Int? {
+        switch form {
+        case .plain(let number): number
+        case .text: nil
+        }
+    }
+
     /// What stands in the place of an id.
     package var replacement: Splice.Replacement {
         switch form {

@@ -30,7 +30,9 @@ struct Instructions: ParsableCommand {
         report.begin("Instructions in user space of one call, both directions")
         let one = try counter.perCall("short", Call(), window: 1, calls: calls)
         let many = try counter.perCall("short.128", Call(), window: 128, calls: calls)
-        report.add(Figure("instructions.call", "per call, 200 bytes each way", [("window 1", [one]), ("window 128", [many])]))
+        let waiting = try counter.perCall("waiting", Call(), window: 128, calls: calls, settings: ",\"maxConcurrentCalls\":16")
+        let values = [("window 1", [one]), ("window 128", [many]), ("128, of which 112 wait", [waiting])]
+        report.add(Figure("instructions.call", "per call, 200 bytes each way", values))
         let lengths = Call.Filler.allCases.flatMap { filler in [4096, 65_536].map { ($0, filler) } } + [(1_000_000, .plain)]
         for (size, filler) in lengths {
             let count = min(calls, max(10, Self.bytesOfRun / size))
@@ -69,9 +71,10 @@ struct InstructionCounter {
         guard isExecutable(executable) else { throw stripping.failed("it made no copy of \(mcpagg)") }
     }
 
-    func perCall(_ name: String, _ call: Call, window: Int, calls: Int) throws -> Double {
+    /// - Parameter settings: more members of the server's entry.
+    func perCall(_ name: String, _ call: Call, window: Int, calls: Int, settings: String = "") throws -> Double {
         let server = bench.echoServer(for: call)
-        let command = try bench.mcpaggCommand([("a", Workbench.entry(server))], executable: executable)
+        let command = try bench.mcpaggCommand([("a", Workbench.entry(server, settings: settings))], executable: executable)
         // The processes that it forks have files of their own.
         let file = "\(directory)/callgrind.\(name)"
         let child = try bench.child(
