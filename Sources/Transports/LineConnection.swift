@@ -139,7 +139,8 @@ package final class LineConnection: ServerConnection, PendingWriter {
     }
 
     package var backlog: Int {
-        guard let output, !output.isWritable else { return writer.byteCount }
+        // Asked with each message: unless the channel has something to write, it need not be asked.
+        guard isOutputBehind, let output, !output.isWritable else { return writer.byteCount }
         return writer.byteCount + ((try? output.syncOptions?.getOption(.bufferedWritableBytes)) ?? 0)
     }
 

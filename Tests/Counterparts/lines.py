@@ -148,6 +148,14 @@ class ProcessLog(PipeLog):
     def by_process(self) -> dict[bytes, list[bytes]]:
         """The lines of each process, in the order in which the processes began."""
         lines: dict[bytes, list[bytes]] = {}
-        for process, line in zip(self.processes, self.lines, strict=True):
-            lines.setdefault(process, []).append(line)
+        with self._changed:
+            for process, line in zip(self.processes, self.lines, strict=True):
+                lines.setdefault(process, []).append(line)
         return lines
+
+    def forget(self, is_meant: Callable[[bytes], bool]) -> None:
+        """Takes lines out: a test that has looked at them itself does not want them judged."""
+        with self._changed:
+            kept = [(process, line) for process, line in zip(self.processes, self.lines, strict=True) if not is_meant(line)]
+            self.processes[:] = [process for process, _ in kept]
+            self._lines[:] = [line for _, line in kept]
