@@ -49,11 +49,9 @@ struct NumberedTable<ID: Numbered, Value> {
 
     /// Of the first entry with this number or a greater one.
     private func index(of number: Int) -> Int {
-        // While nothing is gone from between them they follow each other.
-        if let first = entries.first, number >= first.number, number - first.number < entries.count,
-            entries[number - first.number].number == number
-        {
-            return number - first.number
+        // A guess: while nothing is gone from between them they follow each other. Else the search finds it.
+        if !entries.isEmpty, case let guess = number - entries[0].number, entries.indices.contains(guess), entries[guess].number == number {
+            return guess
         }
         var low = 0
         var high = entries.count

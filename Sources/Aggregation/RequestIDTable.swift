@@ -4,7 +4,8 @@ import JSONRPC
 ///
 /// Looked into several times for each message. Hosts count their requests, so nearly all ids are integers; those have a table of their
 /// own, whose hash is one multiplication, where that of a dictionary withstands keys that an enemy chose and costs as much as the scan
-/// of a short message. Who chooses ids that collide here is the host itself, and slows down itself, within ``Limits/hostRequests``.
+/// of a short message. A host that chooses ids which collide pays for it with a search among all its requests, of which there are
+/// ``Limits/hostRequests`` at most: some 30 µs for each call, seldom more (decision 0018).
 struct RequestIDTable<Value> {
     private var integers = IntegerTable<Value>()
     private var texts: [RequestID: Value] = [:]
@@ -35,7 +36,7 @@ struct RequestIDTable<Value> {
 /// Open addressing with linear probing. Keys are not negative.
 private struct IntegerTable<Value> {
     private static var leastCapacity: Int { 16 }
-    /// Beyond it an empty table gives its memory back.
+    /// Beyond it a table gives its memory back when there is nothing in it.
     private static var keptCapacity: Int { 1024 }
     private static var noKey: Int { -1 }
 
@@ -51,13 +52,12 @@ private struct IntegerTable<Value> {
     func contains(_ key: Int) -> Bool { count > 0 && slots[slot(of: key)] == key }
 
     mutating func set(_ value: Value, for key: Int) {
-        if (count + 1) * 4 > slots.count * 3 { grow() }
-        let slot = slot(of: key)
-        if slots[slot] == Self.noKey {
-            slots[slot] = key
+        if !contains(key) {
+            if (count + 1) * 4 > slots.count * 3 { grow() }
             count += 1
         }
-        values[slot] = value
+        let slot = slot(of: key)
+        (slots[slot], values[slot]) = (key, value)
     }
 
     mutating func remove(_ key: Int) -> Value? {
@@ -88,10 +88,11 @@ private struct IntegerTable<Value> {
         return slot
     }
 
-    /// From the middle of the product: keys that follow each other lie far apart. (The factor is 2^64 divided by the golden ratio.)
+    /// The highest bits of the product, which all bits of the key have a part in: keys that follow each other lie far apart. (The factor
+    /// is 2^64 divided by the golden ratio.)
     private func home(of key: Int) -> Int {
         let product = UInt64(truncatingIfNeeded: key) &* 0x9E37_79B9_7F4A_7C15
-        return Int(truncatingIfNeeded: product >> 32) & (slots.count - 1)
+        return Int(truncatingIfNeeded: product >> (UInt64.bitWidth - slots.count.trailingZeroBitCount))
     }
 
     private func after(_ slot: Int) -> Int { (slot + 1) & (slots.count - 1) }

@@ -90,7 +90,11 @@ struct Behaviour: ParsableArguments {
     @Option(help: "Appends each line it sends to this file or named pipe.")
     var recordSent: String?
 
-    @Flag(help: "Begins each line of these records with its process id and a space: several processes may write to one.")
+    @Flag(
+        help: """
+            Several processes may write to one of these records: its lines are pieces of those lines that a named pipe takes at once, each \
+            behind the process id and a space, or a plus if the next piece of that process belongs to it.
+            """)
     var recordProcess = false
 
     func validate() throws {

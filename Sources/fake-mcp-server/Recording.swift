@@ -18,14 +18,14 @@ struct Recording {
 
     private static let mode: mode_t = 0o644
     private let descriptor: Int32?
-    /// What each line begins with.
-    private let beginning: String
+    /// What each piece begins with; `nil` for whole lines as they are.
+    private let process: String?
 
     /// - Parameters:
     ///   - path: `nil` records nothing.
-    ///   - namesProcess: begins each line with our process id and a space.
+    ///   - namesProcess: as the option `--record-process` says it.
     init(path: String?, namesProcess: Bool) throws(OpenError) {
-        beginning = namesProcess ? "\(getpid()) " : ""
+        process = namesProcess ? String(getpid()) : nil
         guard let path else {
             descriptor = nil
             return
@@ -35,17 +35,24 @@ struct Recording {
         descriptor = opened
     }
 
-    /// - Parameter line: without its line break. It goes out in one piece, so that two processes may share the file.
+    /// - Parameter line: without its line break.
     func append(line: ByteBuffer) {
         guard let descriptor else { return }
+        guard let process else { return Self.write([line], to: descriptor) }
+        // A named pipe takes this much in one piece, whoever else writes to it, and whatever becomes of us behind it.
+        let length = Int(PIPE_BUF) - process.utf8.count - 2
+        var rest = line
+        while rest.readableBytes > length, let piece = rest.readSlice(length: length) {
+            Self.write([ByteBuffer(string: "\(process)+"), piece], to: descriptor)
+        }
+        Self.write([ByteBuffer(string: "\(process) "), rest], to: descriptor)
+    }
+
+    private static func write(_ parts: [ByteBuffer], to descriptor: Int32) {
         var whole = ByteBuffer()
-        whole.reserveCapacity(beginning.utf8.count + line.readableBytes + 1)
-        whole.writeString(beginning)
-        whole.writeImmutableBuffer(line)
+        whole.reserveCapacity(parts.reduce(1) { $0 + $1.readableBytes })
+        for part in parts { whole.writeImmutableBuffer(part) }
         whole.writeInteger(UInt8(ascii: "\n"))
-        // A named pipe takes long lines (beyond PIPE_BUF) in pieces, and another process could write between them.
-        _ = flock(descriptor, LOCK_EX)
-        defer { _ = flock(descriptor, LOCK_UN) }
         whole.withUnsafeReadableBytes { Descriptor.writeAll(descriptor, $0) }
     }
 }

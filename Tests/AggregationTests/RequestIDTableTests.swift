@@ -6,9 +6,14 @@ import Testing
 
 @Suite("The table of requests by their hosts' ids")
 struct RequestIDTableTests {
-    /// Those that hosts use: counted, far apart, in strings; and integers whose first slots are the same.
+    /// Multiplied with the inverse of the table's factor, small numbers are what is left of its product: all have the first slot.
+    private static func colliding(_ count: UInt64) -> [RequestID] {
+        (0..<count).map { $0 &* 0xF1DE_83E1_9937_733D }.filter { $0 < 1_000_000_000_000_000_000 }.map { RequestID(Int($0)) }
+    }
+
+    /// Those that hosts use: counted, far apart, in strings; and integers that collide.
     private static let ids: [RequestID] =
-        (0..<40).map { RequestID($0) } + (0..<20).map { RequestID($0 * 4096 + 7) } + [0, 1, 999_999_999_999_999_999].map { RequestID($0) }
+        (0..<40).map { RequestID($0) } + colliding(400) + [0, 1, 999_999_999_999_999_999].map { RequestID($0) }
         + ["\"a\"", "\"7\"", "\"\"", "-1", "-0", "123456789012345678901"].map { RequestID(text: $0) }
 
     @Test("has what a dictionary would have", arguments: [UInt64(1), 2, 3])
@@ -31,11 +36,11 @@ struct RequestIDTableTests {
         }
     }
 
-    @Test("holds as many as a host may have, and begins anew when it is empty")
-    func many() {
+    @Test("holds as many as a host may have, however far apart", arguments: [1, 1000, 1 << 20, 1 << 45])
+    func many(distance: Int) {
         var table = RequestIDTable<Int>()
         for round in 0..<3 {
-            let ids = (0..<Limits.hostRequests).map { RequestID(round * 1_000_000 + $0) }
+            let ids = (0..<Limits.hostRequests).map { RequestID((round + $0) * distance) }
             for (number, id) in ids.enumerated() { table[id] = number }
             #expect(table.count == ids.count && ids.indices.allSatisfy { table[ids[$0]] == $0 })
             for (number, id) in ids.enumerated() { #expect(table.remove(id) == number) }

@@ -267,51 +267,66 @@ class Bench:
             if isinstance(server, Scripted):
                 server.log.close()
                 os.close(server.control)
+                problems += strange(server.log)
                 recordings += recordings_of_scripted(server)
             if server.received is not None and server.sent is not None:
                 server.received.close()
                 server.sent.close()
+                problems += strange(server.received) + strange(server.sent)
                 if server.is_judged:
                     recordings += recordings_of(server)
         return problems + (validation.problems(recordings) if self.is_judged else [])
 
 
+def strange(log: ProcessLog) -> list[str]:
+    """A log that nobody can read would be judged to be right."""
+    return [f"a line in {log.name} names no process: {line[:200]!r}" for line in log.strange[:3]]
+
+
 def recordings_of_scripted(server: Scripted) -> list[validation.Recording]:
     """One for each process that it was."""
     sides = {b"> ": "client", b"< ": "server"}
-    logs = server.log.by_process().values()
-    conversations = [[(sides[line[:2]], line[2:]) for line in lines] for lines in logs]
-    return [validation.Recording(f"mcpagg to {server.key}", lines, tested="client") for lines in conversations]
+    return [
+        recording_of_process(server.key, process, [(sides[line[:2]], line[2:]) for line in lines])
+        for process, lines in server.log.by_process().items()
+    ]
 
 
 def recordings_of(server: Server) -> list[validation.Recording]:
     """One for each process that the fake was."""
     assert server.received is not None and server.sent is not None
-    sent = server.sent.by_process()
-    return [recording_of(server.key, lines, sent.get(process, [])) for process, lines in server.received.by_process().items()]
+    received, sent = server.received.by_process(), server.sent.by_process()
+    return [
+        recording_of_process(server.key, process, merged(received.get(process, []), sent.get(process, [])))
+        for process in received | sent
+    ]
 
 
-def recording_of(key: str, received: list[bytes], sent: list[bytes]) -> validation.Recording:
+def recording_of_process(key: str, process: bytes, lines: list[tuple[str, bytes]]) -> validation.Recording:
+    return validation.Recording(f"mcpagg to {key} (process {process.decode()})", lines, tested="client", is_one_process=True)
+
+
+def merged(received: list[bytes], sent: list[bytes]) -> list[tuple[str, bytes]]:
     """Puts the two logs of a process together. Their order against each other is not known, but no question is older than its answer,
     and for the revision it is enough that the handshake comes first."""
-    recording = validation.Recording(f"mcpagg to {key}", tested="client")
+    lines = []
     answers = [line for line in sent if "protocolVersion" in (parsed(line).get("result") or {})]
     questions = [line for line in sent if "method" in parsed(line) and "id" in parsed(line)]
     for line in received:
         message = parsed(line)
         if message.get("method") == "initialize":
-            recording.lines.append(("client", line))
+            lines.append(("client", line))
             if answers:
-                recording.lines.append(("server", answers.pop(0)))
+                lines.append(("server", answers.pop(0)))
             continue
         if "method" not in message and "id" in message:
             asked = [question for question in questions if validation.identity(parsed(question)["id"]) == validation.identity(message["id"])]
             if asked:
                 questions.remove(asked[0])
-                recording.lines.append(("server", asked[0]))
-        recording.lines.append(("client", line))
-        # The books say "answered" at once: ids are checked for being unused within the life of a process.
-    return recording
+                lines.append(("server", asked[0]))
+        lines.append(("client", line))
+        # Other answers are not in it: no id is used twice in the life of a process.
+    return lines
 
 
 def envelope(capabilities: dict[str, Any] | None = None, **more: Any) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """A log of lines that one thread writes and tests wait on."""
 
 import os
+import re
 import select
 import threading
 import time
@@ -132,21 +133,39 @@ class PipeLog(LineLog):
 
 
 class ProcessLog(PipeLog):
-    """A log in which each line begins with the id of the process that wrote it, and a space. Two hosts that read the same config file
-    have a process each, and both write at once."""
+    """A log that several processes write to, as two hosts have one each of a server that both find in their config file.
+
+    Lines come in pieces that a named pipe takes at once, so those of two processes do not mix, and who is killed in the middle of a line
+    harms nobody else's. A piece is the process id, then `+` if the next piece of that process belongs to it, or a space, then the text.
+    """
+
+    PIECE = re.compile(rb"(\d+)([+ ])(.*)", re.DOTALL)
 
     def __init__(self, name: str, path: Path):
         self.processes: list[bytes] = []  # who wrote which of the lines
+        self.strange: list[bytes] = []  # what is no such piece
+        self._begun: dict[bytes, list[bytes]] = {}
         super().__init__(name, path)
 
     def append(self, line: bytes) -> None:
-        process, separator, text = line.partition(b" ")
-        if separator and text:
+        if not line:
+            return
+        piece = self.PIECE.fullmatch(line)
+        if not piece:
+            self.strange.append(line)
+            return
+        process, end, text = piece.groups()
+        pieces = self._begun.setdefault(process, [])
+        pieces.append(text)
+        if end == b"+":
+            return
+        text = b"".join(self._begun.pop(process))
+        if text:
             self.processes.append(process)
             super().append(text)
 
     def by_process(self) -> dict[bytes, list[bytes]]:
-        """The lines of each process, in the order in which the processes began."""
+        """The lines of each process; the one that said something first comes first."""
         lines: dict[bytes, list[bytes]] = {}
         with self._changed:
             for process, line in zip(self.processes, self.lines, strict=True):

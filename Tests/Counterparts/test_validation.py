@@ -1,6 +1,8 @@
 """The judge itself: what is right passes, what is wrong does not. A judge that never objects would make every test here worthless."""
 
 import json
+import subprocess
+import threading
 
 import pytest
 
@@ -79,16 +81,57 @@ def test_the_client_side_is_judged_as_well():
     assert not validation.problems([Recording("client", handshake("2025-11-25") + [("client", CALL)], tested="client")])
 
 
-@pytest.mark.parametrize("processes, expected", [((1, 2), []), ((1, 1), ["still open"])], ids=["two processes", "one"])
-def test_processes_that_share_a_log_are_judged_each_by_itself(tmp_path, processes, expected):
-    """Two hosts that read one config file launch the same server, and both begin at once."""
+OPENING, ANSWER = handshake("2025-11-25")[0][1], handshake("2025-11-25")[1][1]
+
+
+def judged(tmp_path, lines: list[bytes]) -> list[str]:
+    """What is wrong with what these pieces of a log say."""
     received, sent = ProcessLog("received", tmp_path / "received"), ProcessLog("sent", tmp_path / "sent")
-    opening, answer = handshake("2025-11-25")[:2]
     with open(received.path, "wb") as log:
-        log.writelines(b"%d %s\n" % (process, line) for line in (opening[1], LIST) for process in processes)
-    with open(sent.path, "wb") as log:
-        log.writelines(b"%d %s\n" % (process, answer[1]) for process in processes)
+        log.writelines(line + b"\n" for line in lines)
     received.close()
     sent.close()
-    problems = validation.problems(tools.recordings_of(tools.Server("alpha", {}, received, sent)))
+    return tools.strange(received) + validation.problems(tools.recordings_of(tools.Server("alpha", {}, received, sent)))
+
+
+@pytest.mark.parametrize("lines, expected", [
+    ([b"1 " + OPENING, b"2 " + OPENING, b"1 " + LIST, b"2 " + LIST], []),
+    ([b"1 " + OPENING, b"1 " + LIST, b"1 " + LIST], ["still open"]),
+    ([b"1 " + OPENING, b"1 " + LIST, b"1 " + OPENING.replace(b'"id": 0', b'"id": 9')], ["has one"]),
+    ([b"1 " + OPENING, b"2+" + OPENING[:9], b"1 " + LIST, b"2 " + OPENING[9:], b"2 " + LIST], []),
+    ([b"1+" + OPENING[:9], b"2 " + OPENING, b"2 " + LIST, b"2 " + LIST], ["still open"]),
+    ([OPENING, LIST], ["names no process", "names no process"]),
+], ids=["two processes", "one", "one that begins anew", "pieces", "one that was killed", "lines as they are"])  # fmt: skip
+def test_processes_that_share_a_log_are_judged_each_by_itself(tmp_path, lines, expected):
+    """Two hosts that read one config file launch the same server, and both begin at once."""
+    problems = judged(tmp_path, lines)
     assert len(problems) == len(expected) and all(part in problem for part, problem in zip(expected, problems, strict=True)), problems
+
+
+@pytest.mark.parametrize("kind", ["fake", "scripted"])
+def test_long_lines_of_two_processes_do_not_mix(bench, kind):
+    """Each is far longer than what a pipe takes at once."""
+    bench.is_judged = False  # a flood of notifications without a handshake
+    server = bench.fake("alpha") if kind == "fake" else bench.scripted("alpha")
+    log, mark = (server.received, b"") if kind == "fake" else (server.log, b"> ")
+    command = [server.entry["command"], *server.entry["args"]]
+    processes = [subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL) for _ in range(2)]
+    lines = {
+        b"%d" % process.pid: [
+            json.dumps({"jsonrpc": "2.0", "method": "notifications/x", "params": {"text": f"{process.pid} {number} " * 20_000}}).encode()
+            for number in range(20)
+        ]
+        for process in processes
+    }
+    # Both write at once: neither is waited for.
+    writers = [
+        threading.Thread(target=process.communicate, args=[b"".join(line + b"\n" for line in lines[b"%d" % process.pid])])
+        for process in processes
+    ]
+    for writer in writers:
+        writer.start()
+    for writer in writers:
+        writer.join()
+    log.lines
+    assert log.by_process() == {process: [mark + line for line in sent] for process, sent in lines.items()}
+    assert log.strange == []

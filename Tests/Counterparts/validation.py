@@ -134,6 +134,7 @@ class Recording:
     lines: list[tuple[str, bytes]] = field(default_factory=list)  # ("client" or "server", the line)
     tested: str = "server"  # the side whose messages are judged; the other one may be wrong on purpose
     revision: str = NEWEST_HANDSHAKE  # in force before a handshake was seen
+    is_one_process: bool = False  # the other side was one process from begin to end: there is one handshake, and no id comes twice
 
     @classmethod
     def of_relay(cls, title: str, path: Path) -> "Recording":
@@ -249,7 +250,10 @@ class Judge:
             params = message.get("params") if isinstance(message.get("params"), dict) else {}
             self.revision = self.revision_of(side, message)
             if "id" in message:
-                if method == "initialize":
+                if self.recording.is_one_process:
+                    if line and method == "initialize" and any(opened.method == method for opened in self.methods.values()):
+                        self.complain(line, "begins a session with a process that has one")
+                elif method == "initialize":
                     # A new session, with ids of its own. What has an envelope is no part of it.
                     for id, waiting in list(self.open[side].items()):
                         if waiting[-1].revision != STATELESS or self.recording.tested == "client":

@@ -11,14 +11,14 @@ SCRIPT is a JSON file, read at every start and before every answer, so that a te
   onInitialized messages to send when `notifications/initialized` has come
 What is in neither is left open for the test to answer, except what has one obvious answer (see `obvious`).
 
-LOG is a named pipe: every line that came in after `> `, every line that went out after `< `, in the order of this process, each
-behind the process id and a space.
+LOG is a named pipe: every line that came in after `> `, every line that went out after `< `, in the order of this process, and in
+pieces that the pipe takes at once (lines.ProcessLog reads them).
 CONTROL is a named pipe of lines: {"say": message}, {"together": [message, ...]} to send them in one piece, {"exit": status}.
 """
 
-import fcntl
 import json
 import os
+import select
 import sys
 import threading
 
@@ -34,11 +34,13 @@ MEMBERS = {
 
 
 def note(mark: bytes, line: bytes) -> None:
-    text = b"%d %s%s\n" % (os.getpid(), mark, line.rstrip(b"\r\n"))
-    fcntl.flock(log, fcntl.LOCK_EX)  # a pipe takes long lines in pieces, and another process could write between them
-    while text:
-        text = text[os.write(log, text) :]
-    fcntl.flock(log, fcntl.LOCK_UN)
+    text = mark + line.rstrip(b"\r\n")
+    process = b"%d" % os.getpid()
+    length = select.PIPE_BUF - len(process) - 2
+    while len(text) > length:
+        os.write(log, process + b"+" + text[:length] + b"\n")
+        text = text[length:]
+    os.write(log, process + b" " + text + b"\n")
 
 
 def say(*messages) -> None:
