@@ -5,7 +5,7 @@ import JSONRPC
 /// Looked into several times for each message. Hosts count their requests, so nearly all ids are integers; those have a table of their
 /// own, whose hash is one multiplication, where that of a dictionary withstands keys that an enemy chose and costs as much as the scan
 /// of a short message. A host that chooses ids which collide pays for it with a search among all its requests, of which there are
-/// ``Limits/hostRequests`` at most: some 30 µs for each call, seldom more (decision 0018).
+/// ``Limits/hostRequests`` at most: some 35 µs for each call (decision 0018).
 struct RequestIDTable<Value> {
     private var integers = IntegerTable<Value>()
     private var texts: [RequestID: Value] = [:]
