@@ -318,7 +318,7 @@ package final class DownstreamProtocol {
     /// - Parameter why: completes "its answer is …".
     /// - Returns: what that means: a request that will never be answered, a list that cannot be read, or nothing.
     package func unusableAnswer(_ id: RequestID?, why: String, now: Instant) -> Action {
-        guard let id, let number = Int(id.text), let waiting = requests.remove(number) else { return .ignore(why) }
+        guard let number = id?.integer, let waiting = requests.remove(number) else { return .ignore(why) }
         switch waiting {
         case .forwarded(let request, _): return .answer(request)
         case .initialize: return .unusable("its answer to 'initialize' is \(why)")
@@ -413,7 +413,7 @@ package final class DownstreamProtocol {
         case .cancelled:
             guard message[.requestID].isPresent else { return .ignore("a cancellation without 'requestId'") }
             let id = RequestID(text: message.text(message[.requestID]))
-            if let number = Int(id.text), case .listen = requests[number] {
+            if let number = id.integer, case .listen = requests[number] {
                 _ = requests.remove(number)
                 return listenEnded(number, refusal: nil)
             }
