@@ -35,6 +35,7 @@ struct Recording {
         descriptor = opened
     }
 
+    /// Adds a line in one write, so that two processes may share a file; or in pieces that name us, so that they may share a named pipe.
     /// - Parameter line: without its line break.
     func append(line: ByteBuffer) {
         guard let descriptor else { return }

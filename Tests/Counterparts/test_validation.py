@@ -81,7 +81,7 @@ def test_the_client_side_is_judged_as_well():
     assert not validation.problems([Recording("client", handshake("2025-11-25") + [("client", CALL)], tested="client")])
 
 
-OPENING, ANSWER = handshake("2025-11-25")[0][1], handshake("2025-11-25")[1][1]
+OPENING = handshake("2025-11-25")[0][1]
 
 
 def judged(tmp_path, lines: list[bytes]) -> list[str]:
@@ -132,6 +132,5 @@ def test_long_lines_of_two_processes_do_not_mix(bench, kind):
         writer.start()
     for writer in writers:
         writer.join()
-    log.lines
     assert log.by_process() == {process: [mark + line for line in sent] for process, sent in lines.items()}
     assert log.strange == []
