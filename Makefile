@@ -55,8 +55,8 @@ test: unit-test counterpart-test
 
 unit-test: system-packages
 	swift build $(BUILD_FLAGS) --build-tests
-	swift test $(BUILD_FLAGS)
-	swift test --package-path Benchmarks
+	Scripts/swift-test $(BUILD_FLAGS)
+	Scripts/swift-test --package-path Benchmarks
 
 counterpart-test: release $(MCP1)/.installed $(MCP2)/.installed $(FASTMCP)/.installed
 	@$(MCP2)/bin/python $(COUNTERPARTS)/what_is_validated.py

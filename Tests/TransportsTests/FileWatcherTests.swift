@@ -1,6 +1,7 @@
 import Foundation
 import NIOCore
 import NIOPosix
+import Synchronization
 import Testing
 
 @testable import Transports
@@ -151,20 +152,27 @@ struct FileWatcherTests {
         try directory.write("0", to: "mcp.json")
         var watch = try await Watch(directory["mcp.json"])
         let path = directory["mcp.json"]
-        let writing = Task.detached {
-            var number = 0
-            while !Task.isCancelled {
-                try Data("\(number)".utf8).write(to: URL(filePath: path))
-                number += 1
-                await Task.yield()
+        let writes = Writes()
+        // On a thread of its own: as a task it would pause whenever other tests have the pool.
+        let writing = NIOThreadPool.singleton.runIfActive(eventLoop: watch.eventLoop) {
+            while !writes.isOver.load(ordering: .relaxed) {
+                try Data("\(writes.count.load(ordering: .relaxed))".utf8).write(to: URL(filePath: path))
+                writes.count.add(1, ordering: .relaxed)
             }
-            return number
         }
-        try await watch.report()
-        try await watch.report()
-        writing.cancel()
-        #expect(try await writing.value > 1)
+        var reports = 0
+        while reports < 2 || writes.count.load(ordering: .relaxed) < 2 {
+            try await watch.report()
+            reports += 1
+        }
+        writes.isOver.store(true, ordering: .relaxed)
+        try await writing.get()
         _ = try await watch.stop()
+    }
+
+    private final class Writes: Sendable {
+        let count = Atomic(0)
+        let isOver = Atomic(false)
     }
 
     @Test("does not report what happens to others in the directory")

@@ -27,7 +27,7 @@ struct GuardTests {
         // The output ends only when nobody holds it any more.
         let events = try await child.end()
         #expect(events.contains(.closed(unterminated: 0)))
-        #expect(Self.isGone(number))
+        #expect(ProcessStatus.isGone(number))
     }
 
     enum End: CaseIterable, Sendable { case terminated, killed, byItself }
@@ -40,7 +40,7 @@ struct GuardTests {
         let number = pid_t(child.processID)
         let process = pid_t(try #require(try await owner.processID()))
         try await owner.end()
-        #expect(Self.isGone(number))
+        #expect(ProcessStatus.isGone(number))
         // It was waited for, too.
         #expect(kill(process, 0) == -1 && errno == ESRCH)
         #expect(try await owner.deathCount() == 0)
@@ -80,7 +80,7 @@ struct GuardTests {
         // Three that lead nowhere, its commands, and the pipe by which its end is seen.
         #expect(try FileManager.default.contentsOfDirectory(atPath: "/proc/\(process)/fd").count == 5)
         try await owner.end()
-        #expect(Self.isGone(pid_t(process)))
+        #expect(ProcessStatus.isGone(pid_t(process)))
     }
 
     @Test(
@@ -143,13 +143,6 @@ struct GuardTests {
         func deathCount() async throws -> Int { try await box.eventLoop.submit { deaths.value }.get() }
         func death() async { for await _ in died { return } }
         func end() async throws { try await box.eventLoop.flatSubmit { box.value.end() }.get() }
-    }
-
-    private static func isGone(_ process: pid_t) -> Bool {
-        // Who was nobody's child any more may not have been collected yet by the first process of the system.
-        guard kill(process, 0) == 0 else { return errno == ESRCH }
-        let text = (try? String(contentsOfFile: "/proc/\(process)/stat", encoding: .utf8)) ?? ""
-        return text.isEmpty || text.contains(") Z ")
     }
 }
 #endif
