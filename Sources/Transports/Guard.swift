@@ -62,8 +62,8 @@ package final class Guard {
     func isOver(_ keeper: Keeper) { keepers[ObjectIdentifier(keeper)] = nil }
 
     /// Ends all that was launched and still runs, and then the process.
-    /// - Returns: when that is done, or ``endWait`` is over; the process goes on with it by itself then.
-    package func end() -> EventLoopFuture<Void> {
+    /// - Returns: when that is done, or the limit is over; the process goes on with it by itself then.
+    package func end(within limit: TimeAmount = Guard.endWait) -> EventLoopFuture<Void> {
         isEnding = true
         for keeper in keepers.values { keeper.close() }
         keepers = [:]
@@ -71,9 +71,9 @@ package final class Guard {
         self.process = nil
         closeDescriptor(process.commands)
         let ended = eventLoop.makePromise(of: Void.self)
-        let limit = eventLoop.scheduleTask(in: Self.endWait) { ended.succeed() }
+        let timer = eventLoop.scheduleTask(in: limit) { ended.succeed() }
         life.whenComplete { _ in
-            limit.cancel()
+            timer.cancel()
             ended.succeed()
         }
         return ended.futureResult

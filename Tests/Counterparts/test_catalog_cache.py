@@ -16,9 +16,9 @@ from bench import RawHost
 from oauth_bench import KEY as LOGIN_KEY, OLD as LOGIN_HOST
 
 # A server that takes so long to start would be seen in any answer that waits for it.
-SLOW = ("--start-delay", "3s")
+SLOW = ("--start-delay", "4s")
 # What an answer may take that waits for nothing.
-AT_ONCE = 1.5
+AT_ONCE = 3
 LISTS = ["tools/list", "prompts/list", "resources/list", "resources/templates/list"]
 ALL = ("--features", "all", "--tools", "5", "--instructions", "Be kind to the fake.")
 
@@ -84,7 +84,7 @@ def test_instructions_and_capabilities_are_there_at_once(bench):
 
 
 def test_a_stateless_host_is_told_everything_by_discovery_at_once(bench):
-    bench.fake("alpha", "--era", "stateless", "--instructions", "Be kind to the fake.", "--ttl", "60000", "--discover-delay", "3s")
+    bench.fake("alpha", "--era", "stateless", "--instructions", "Be kind to the fake.", "--ttl", "60000", "--discover-delay", "4s")
     config = bench.config()
     warm(bench, config, validation.STATELESS)
     host = bench.host(config, validation.STATELESS)

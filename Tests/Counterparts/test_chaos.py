@@ -123,8 +123,8 @@ def test_one_fault_at_one_server_is_seen_at_that_server_alone(web, fault, link):
 def test_a_server_that_never_gets_ready_keeps_nobody_waiting(web, fault, link):
     bad_server(web, link)
     web.bench.fake("good")
-    host = chaos(web, f"--{fault}", "1", "--server", "bad", listWait="1s")
-    assert "good__echo" in host.tool_names(timeout=4)
+    host = chaos(web, f"--{fault}", "1", "--server", "bad", listWait="2s")
+    assert "good__echo" in host.tool_names(timeout=10)
     for number in range(3):
         assert host.text("good__echo", {"text": f"{number}"}) == f"{number}"
     refused = host.ask("tools/call", {"name": "bad__echo", "arguments": {}})

@@ -8,8 +8,8 @@ import pytest
 import bench as tools
 
 # The longest a first list may wait in these tests, and what an answer that waits for nobody may take on a loaded machine.
-LIST_WAIT = 2.0
-AT_ONCE = 1.0
+LIST_WAIT = 3.0
+AT_ONCE = 5.0
 
 NAMES = ["one", "two", "three"]
 
@@ -30,7 +30,7 @@ def four(bench, fault: str):
     """Three good servers around a bad one, in a config with a short wait for the first list."""
     bench.fake("one")
     bench.fake("two", "--tools", "3")
-    bench.fake("bad", *FAULTS[fault], "--stderr-line", "cannot open the vault", startupTimeout="3s")
+    bench.fake("bad", *FAULTS[fault], "--stderr-line", "cannot open the vault", startupTimeout="10s")
     bench.fake("three")
     return bench.config(listWait=f"{LIST_WAIT}s")
 
@@ -111,7 +111,7 @@ def test_a_tool_of_a_server_that_is_down_says_so(bench):
     flag.touch()
     assert host.call("bad__crash", {})["isError"] is True
     # It waits for as many launches as it has attempts, which are soon made.
-    refused = host.call("bad__echo", {"text": "x"}, timeout=10 * AT_ONCE)
+    refused = host.call("bad__echo", {"text": "x"}, timeout=2 * AT_ONCE)
     assert refused["isError"] is True
     assert "bad" in refused["content"][0]["text"]
     assert host.text("alpha__echo", {"text": "beside it"}) == "beside it"

@@ -235,7 +235,7 @@ SLOWLY = {
 @pytest.mark.parametrize("host_revision", HOSTS)
 @pytest.mark.parametrize("kind", SLOWLY)
 def test_a_slow_answer_ends_with_the_calls_time_and_keeps_no_other_waiting(web, kind, host_revision):
-    server = both(web, {"timeout": "1500ms"})
+    server = both(web, {"timeout": "3s"})
     host = web.host(host_revision)
     server.on(SLOWLY[kind], "tools/call", name="slow", times=None)
     started = time.monotonic()
@@ -243,11 +243,11 @@ def test_a_slow_answer_ends_with_the_calls_time_and_keeps_no_other_waiting(web, 
     server.wait_for(lambda entry: len(server.requests("tools/call", name="slow")) == 3)
     for number in range(10):
         assert host.text(f"{KEY}__echo", {"text": f"{number}"}) == f"{number}"
-    assert time.monotonic() - started < 1.4, "nobody waited for the slow ones"
+    assert time.monotonic() - started < 2.8, "nobody waited for the slow ones"
     for id in ids:
         result = host.answer(id)["result"]
         assert result["_meta"][FAILURE] == "timedOut", result
-    assert 1.4 < time.monotonic() - started < 6
+    assert 2.8 < time.monotonic() - started < 10
     assert host.text(f"{KEY}__echo", {"text": "next"}) == "next"
     for exchange in server.requests("tools/call", name="slow"):
         server.wait_answered(exchange, "dropped")
@@ -321,7 +321,7 @@ def test_a_wait_that_is_longer_than_the_call_may_take_fails_it_at_once_and_is_na
     server.on(overloaded(429, "3600"), "tools/call", times=None)
     started = time.monotonic()
     seen, said = failed(host)
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < 10
     assert "429" in said and ("3600" in said or "1 h" in said or "60 min" in said), said
     assert seen == "unavailable", "a server that has no time has not done it"
     assert len(server.requests("tools/call")) == 1
