@@ -7,10 +7,11 @@ import Transports
 struct BackPressureTests {
     @Test("tells when too much is left untaken, and when that is over; nothing is lost")
     func writing() async throws {
-        // Stopped until we say so, and then an echo.
-        var child = try await LaunchedChild.shell("echo $$; kill -STOP $$; exec cat")
-        let processID = try #require(
-            try await child.events { if case .line = $0 { true } else { false } }.lines.first.flatMap { pid_t($0) })
+        // Reads nothing until we say so, and then is an echo.
+        let directory = try TemporaryDirectory()
+        let gate = try directory.pipe("gate")
+        var child = try await LaunchedChild.shell("read go < '\(directory["gate"])'; exec cat")
+        _ = try await child.events { if case .launched = $0 { true } else { false } }
         let line = String(repeating: "x", count: 100_000)
         let count = 3 * LineConnection.highWaterMark / line.utf8.count
         #expect(try await child.perform { $0.connection.backlog } == 0)
@@ -23,8 +24,9 @@ struct BackPressureTests {
         // A pipe takes some, as much as the system wants to keep in it.
         let backlog = try #require(try await child.perform { $0.connection.backlog })
         #expect(backlog > LineConnection.highWaterMark && backlog <= count * (line.utf8.count + 1))
-        #expect(kill(processID, SIGCONT) == 0)
+        try gate.write(contentsOf: Data("\n".utf8))
         var events = try await child.events { $0 == .writable(true) }
+        try directory.remove("gate")
         #expect(try await child.perform { $0.connection.backlog } ?? .max <= LineConnection.lowWaterMark)
         try await child.perform { $0.connection.closeOutput() }
         events += try await child.end()

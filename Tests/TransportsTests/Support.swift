@@ -32,6 +32,13 @@ final class TemporaryDirectory {
         try FileManager.default.createDirectory(atPath: self[name], withIntermediateDirectories: true)
     }
 
+    /// A named pipe.
+    /// - Returns: both its ends, so that whoever opens another one does not wait.
+    func pipe(_ name: String) throws -> FileHandle {
+        guard mkfifo(self[name], 0o600) == 0 else { throw CocoaError(.fileWriteUnknown) }
+        return try FileHandle(forUpdating: URL(filePath: self[name]))
+    }
+
     /// - Parameter target: as it is to stand in the link.
     func link(_ name: String, to target: String) throws {
         try FileManager.default.createSymbolicLink(atPath: self[name], withDestinationPath: target)
