@@ -29,8 +29,7 @@ extension Aggregator {
                 downstream: id, key: downstream.key,
                 rules: ExposureRules(
                     prefix: downstream.config.prefix, include: rules.include, exclude: rules.exclude, rename: rules.rename),
-                features: downstream.features,
-                freshness: Dictionary(uniqueKeysWithValues: FeatureKind.allCases.map { ($0, downstream.machine.freshness(of: $0)) }))
+                features: downstream.features, freshness: downstream.freshness)
         }
         let style = NameStyle(separator: config.settings.separator, budget: config.settings.nameBudget)
         let known = Set(hosts.values.flatMap { Array($0.listedRevisions.keys) + $0.listedStateless })

@@ -60,6 +60,7 @@ extension Aggregator {
         downstream.isKept = entry != nil
         downstream.lastKnown = entry?.offer.introduction
         downstream.features = entry?.offer.features ?? [:]
+        downstream.freshness = [:]
         downstream.learnedAt = entry?.learned
         if current[downstream.key] == downstream.id { catalogChanged() }
     }
@@ -102,15 +103,12 @@ extension Aggregator {
         guard let introduction = downstream.machine.introduction else { return }
         // What it does not even declare any more it does not have.
         for kind in FeatureKind.allCases where !introduction.capabilities.listed.contains(kind) {
+            if downstream.freshness.removeValue(forKey: kind) != nil { isCatalogStale = true }
             guard let features = downstream.features.removeValue(forKey: kind), !features.isEmpty else { continue }
             offerChanged(of: downstream)
             if current[downstream.key] == downstream.id { catalogChanged() }
         }
         if downstream.lastKnown != introduction { downstream.isKept = false }
-        // How long lists may be taken for granted is known only now.
-        if downstream.isRestored, FeatureKind.allCases.contains(where: { downstream.machine.freshness(of: $0) != .none }) {
-            isCatalogStale = true
-        }
         downstream.lastKnown = introduction
         downstream.isRestored = false
         keepSoon(downstream)

@@ -34,6 +34,8 @@ final class Downstream {
     var launches = 0
     /// What it offers, from the last lists that could be read. Kept while it restarts.
     var features: [FeatureKind: [FeatureDefinition]] = [:]
+    /// How long those lists may be taken for granted. Of what is kept from an earlier run nothing is known.
+    var freshness: [FeatureKind: Freshness] = [:]
     /// What it said of itself the last time it was ready, in this run or an earlier one.
     var lastKnown: DownstreamProtocol.Introduction?
     /// What is known of it.

@@ -34,6 +34,8 @@ struct ListReader: Sendable {
     private var collectedLength = 0
     private var cursors: Set<String> = []
     /// Of all pages so far.
+    private var collectedFreshness = Freshness.whole
+    /// Of the list that was read to its end last: what is known while another is being read is still that one.
     private(set) var freshness = Freshness.none
     /// Before this the list is not read again, and how long that was after the last time.
     private var pausedUntil = Instant(nanoseconds: .min)
@@ -58,7 +60,7 @@ struct ListReader: Sendable {
         collected = []
         collectedLength = 0
         cursors = []
-        freshness = .whole
+        collectedFreshness = .whole
     }
 
     /// A page came.
@@ -67,7 +69,10 @@ struct ListReader: Sendable {
         guard message.isResult else {
             let error = message.errorSummary
             // Declared, and yet not there: common for templates, and for servers that declare everything.
-            if kind != .tools, error.code == ErrorCode.methodNotFound.rawValue { return end(.complete([]), now: now) }
+            if kind != .tools, error.code == ErrorCode.methodNotFound.rawValue {
+                freshness = .none
+                return end(.complete([]), now: now)
+            }
             return end(.failed("it refused '\(kind.listMethod.rawValue)': \(error.text)"), now: now)
         }
         // A copy, because it is kept: the memory of a read is needed for the next one.
@@ -75,7 +80,7 @@ struct ListReader: Sendable {
         guard let features = result[kind.listMember], features.kind == .array else {
             return end(.failed("its answer to '\(kind.listMethod.rawValue)' has no array '\(kind.listMember)'"), now: now)
         }
-        freshness = freshness.merged(with: message.freshness)
+        collectedFreshness = collectedFreshness.merged(with: message.freshness)
         collectedLength += message.bytes.readableBytes
         guard collectedLength <= Self.lengthLimit else {
             return end(.failed("its list of \(kind.noun)s is longer than \(Self.lengthLimit) bytes"), now: now)
@@ -85,7 +90,10 @@ struct ListReader: Sendable {
             return end(.failed("it lists more than \(Self.featureLimit) \(kind.noun)s"), now: now)
         }
         // Only an absent or null cursor ends the list; an empty string is a cursor like any other.
-        guard let cursor = result["nextCursor"], cursor.kind != .null else { return end(.complete(collected), now: now) }
+        guard let cursor = result["nextCursor"], cursor.kind != .null else {
+            freshness = collectedFreshness
+            return end(.complete(collected), now: now)
+        }
         guard pages < Self.pageLimit else {
             return end(.failed("its list of \(kind.noun)s has more than \(Self.pageLimit) pages"), now: now)
         }

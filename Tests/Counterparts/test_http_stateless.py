@@ -1,9 +1,11 @@
 """2026-07-28 over HTTP: errors that are between mcpagg and the server, subscriptions, and what is said in the middle of a request."""
 
 import asyncio
+import time
 
 import pytest
 
+from bench import PATIENCE
 from http_bench import KEY, NEW, OLD
 from http_mcp import text, tool
 from http_server import hold, status
@@ -306,6 +308,41 @@ def test_changes_are_heard_of_on_one_subscription(web, host_revision):
     server, host, listen = listening(web, host_revision)
     hears_of_a_change(server, host, listen)
     assert len([each for each in server.behaviour.listens if not each.is_over]) == 1
+
+
+def test_a_list_that_is_read_again_may_be_kept_as_before_until_there_is_another(web):
+    def prompts(exchange, name: str, milliseconds: int, scope: str) -> None:
+        exchange.result(server.behaviour.complete({"prompts": [{"name": name}], "ttlMs": milliseconds, "cacheScope": scope}))
+
+    def kept() -> tuple[int, str]:
+        result = host.ask("prompts/list")["result"]
+        return result["ttlMs"], result["cacheScope"]
+
+    server = web.stateless()
+    server.on(lambda exchange: prompts(exchange, "greeting", 60_000, "public"), "prompts/list")
+    host = web.host(NEW)
+    host.post("subscriptions/listen", {"notifications": {"toolsListChanged": True, "promptsListChanged": True}})
+    listen = listen_of(server)
+    assert kept() == (60_000, "public")
+    server.on(hold, "prompts/list")
+    start = server.position
+    change(listen, "prompts")
+    reading = server.wait_request("prompts/list", start=start)
+    # Another list is, and all are merged anew.
+    hears_of_a_change(server, host, listen)
+    assert kept() == (60_000, "public")
+    prompts(reading, "greeting", 5, "private")
+    deadline = time.monotonic() + PATIENCE
+    while kept() != (5, "private"):
+        assert time.monotonic() < deadline, "the prompt is the same, and yet the list is another"
+    # One that cannot be read says nothing.
+    server.on(lambda exchange: exchange.result(server.behaviour.complete({"ttlMs": 7, "cacheScope": "public"})), "prompts/list")
+    start, line = server.position, len(host.err.lines)
+    change(listen, "prompts")
+    server.wait_request("prompts/list", start=start)
+    host.err.wait_for(lambda line: b"prompts/list" in line, PATIENCE, line)
+    hears_of_a_change(server, host, listen)
+    assert kept() == (5, "private")
 
 
 @pytest.mark.parametrize("how", ["cut", "close", "end"])

@@ -169,6 +169,32 @@ struct DownstreamProbeTests {
         #expect(try conversation.sent(conversation.machine.setLevel(.error)) == "nothing")
     }
 
+    @Test(
+        "a list that is being read again may be kept as the last one, and so it stays if it cannot be read",
+        arguments: [
+            (#""result":{"prompts":[],"ttlMs":3,"cacheScope":"private"}"#, Freshness(timeToLive: 3, isPublic: false)),
+            (#""result":{"prompts":7,"ttlMs":3}"#, Freshness(timeToLive: 60, isPublic: true)),
+            (#""error":{"code":-32603,"message":"not now"}"#, Freshness(timeToLive: 60, isPublic: true)),
+            (#""error":{"code":-32601,"message":"no prompts"}"#, Freshness.none),
+        ])
+    func readAgain(answer: String, after: Freshness) throws {
+        var conversation = Conversation()
+        _ = try conversation.sent(conversation.machine.opened(ClientCapabilities(), era: .only(.stateless)))
+        _ = try conversation.answer(#"{"supportedVersions":["2026-07-28"],"capabilities":{"prompts":{}}}"#)
+        _ = try conversation.answer(#"{"prompts":[],"ttlMs":60,"cacheScope":"public"}"#)
+        let before = Freshness(timeToLive: 60, isPublic: true)
+        #expect(conversation.machine.freshness(of: .prompts) == before)
+        conversation.pass(ListReader.pauseCap * 2)
+        _ = try conversation.listChanged(.prompts)
+        #expect(conversation.machine.freshness(of: .prompts) == before)
+        _ = try conversation.answer(
+            #"{"prompts":[],"nextCursor":"a","ttlMs":4,"cacheScope":"public"}"#, to: conversation.listRequests[.prompts])
+        #expect(conversation.machine.freshness(of: .prompts) == before)
+        let id = try #require(conversation.listRequests[.prompts])
+        _ = try conversation.hears(#"{"jsonrpc":"2.0","id":\#(id),\#(answer)}"#)
+        #expect(conversation.machine.freshness(of: .prompts) == after)
+    }
+
     @Test("an answer to the probe that comes too late changes nothing", arguments: [true, false])
     func lateAnswer(isReady: Bool) throws {
         var conversation = Conversation()

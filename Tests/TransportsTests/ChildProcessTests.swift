@@ -83,6 +83,7 @@ struct ChildProcessTests {
     func group(signal: ChildProcess.Signal) async throws {
         var child = try await LaunchedChild.shell("sleep 1000 & sh -c 'echo ready; sleep 1000' & wait")
         _ = try await child.events { $0 == .line("ready") }
+        try await child.launch()
         let group = pid_t(child.processID)
         #expect(group > 1 && !ProcessStatus.groupIsGone(group))
         try await child.perform { $0.send(signal) }

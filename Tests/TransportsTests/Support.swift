@@ -150,6 +150,15 @@ struct LaunchedChild {
         }
     }
 
+    /// Waits until its number is known, which may be after its first lines.
+    /// - Returns: everything until then that nobody waited for.
+    @discardableResult
+    mutating func launch() async throws -> [Event] {
+        var events: [Event] = []
+        while processID == 0 { events.append(try await next()) }
+        return events
+    }
+
     /// Waits until it is over, its pipes too.
     /// - Returns: everything until then that nobody waited for.
     @discardableResult
