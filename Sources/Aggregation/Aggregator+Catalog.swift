@@ -23,7 +23,8 @@ extension Aggregator {
     private func merge() {
         isCatalogStale = false
         let sources = current.values.compactMap { id -> CatalogSource? in
-            guard let downstream = downstreams[id], !downstream.features.isEmpty else { return nil }
+            // Those that have said nothing yet, too: while they may still bring something, nothing may be taken for granted.
+            guard let downstream = downstreams[id] else { return nil }
             let rules = downstream.config.tools
             return CatalogSource(
                 downstream: id, key: downstream.key,

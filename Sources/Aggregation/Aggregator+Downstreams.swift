@@ -299,7 +299,7 @@ extension Aggregator {
         }
         // Nobody is told of this alone: it is for those who ask next.
         let freshness = downstream.machine.freshness(of: kind)
-        if downstream.freshness.updateValue(freshness, forKey: kind) != freshness { isCatalogStale = true }
+        if downstream.freshness.updateValue(freshness, forKey: kind) ?? .none != freshness { isCatalogStale = true }
         // A server that says so for nothing costs nobody else anything.
         let isSame = definitions.elementsEqual(downstream.features[kind] ?? []) { $0.json == $1.json }
         // Those before are part of the merged list: their memory is shared.

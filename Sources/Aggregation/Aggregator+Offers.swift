@@ -103,7 +103,7 @@ extension Aggregator {
         guard let introduction = downstream.machine.introduction else { return }
         // What it does not even declare any more it does not have.
         for kind in FeatureKind.allCases where !introduction.capabilities.listed.contains(kind) {
-            if downstream.freshness.removeValue(forKey: kind) != nil { isCatalogStale = true }
+            if downstream.freshness.removeValue(forKey: kind) ?? .none != .none { isCatalogStale = true }
             guard let features = downstream.features.removeValue(forKey: kind), !features.isEmpty else { continue }
             offerChanged(of: downstream)
             if current[downstream.key] == downstream.id { catalogChanged() }

@@ -68,8 +68,8 @@ struct ListReader: Sendable {
         pages += 1
         guard message.isResult else {
             let error = message.errorSummary
-            // Declared, and yet not there: common for templates, and for servers that declare everything.
-            if kind != .tools, error.code == ErrorCode.methodNotFound.rawValue {
+            // Declared, and yet not there: common for templates, and for servers that declare everything. Not behind a first page.
+            if kind != .tools, pages == 1, error.code == ErrorCode.methodNotFound.rawValue {
                 freshness = .none
                 return end(.complete([]), now: now)
             }

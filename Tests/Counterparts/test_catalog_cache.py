@@ -84,8 +84,10 @@ def test_instructions_and_capabilities_are_there_at_once(bench):
 
 
 def test_a_stateless_host_is_told_everything_by_discovery_at_once(bench):
-    bench.fake("alpha", "--era", "stateless", "--instructions", "Be kind to the fake.", "--ttl", "60000", "--discover-delay", "4s")
-    config = bench.config()
+    # Told which era it is of, it is not asked in two ways one after the other.
+    of_alpha = ("--era", "stateless", "--instructions", "Be kind to the fake.", "--ttl", "60000", "--discover-delay", "4s")
+    bench.fake("alpha", *of_alpha, protocol="stateless")
+    config = bench.config(listWait="20s")
     warm(bench, config, validation.STATELESS)
     host = bench.host(config, validation.STATELESS)
     assert host.ask("server/discover")["result"]["instructions"] == "Be kind to the fake."
@@ -94,6 +96,19 @@ def test_a_stateless_host_is_told_everything_by_discovery_at_once(bench):
     assert listed["tools"] and listed["ttlMs"] == 0, "what was learned in an earlier run may be taken for granted for no time at all"
     ready(host, "alpha")
     assert host.ask("tools/list")["result"]["ttlMs"] == 60000
+
+
+def test_while_a_server_has_not_said_what_it_has_a_list_may_not_be_kept(bench):
+    bench.fake("alpha", "--era", "stateless", "--ttl", "60000", protocol="stateless")
+    bench.fake("beta", "--era", "stateless", "--ttl", "30000", "--discover-delay", "5s", protocol="stateless")
+    host = bench.host(bench.config(listWait="100ms"), validation.STATELESS)
+    host.ask("tools/list")
+    ready(host, "alpha")
+    listed = host.ask("tools/list")["result"]
+    names = {tool["name"] for tool in listed["tools"]}
+    assert "alpha__echo" in names and "beta__echo" not in names and listed["ttlMs"] == 0, listed
+    ready(host, "beta")
+    assert host.ask("tools/list")["result"]["ttlMs"] == 30000
 
 
 def test_calls_wait_for_the_server_as_they_wait_for_one_that_starts(bench):

@@ -172,12 +172,15 @@ struct DownstreamProbeTests {
     @Test(
         "a list that is being read again may be kept as the last one, and so it stays if it cannot be read",
         arguments: [
-            (#""result":{"prompts":[],"ttlMs":3,"cacheScope":"private"}"#, Freshness(timeToLive: 3, isPublic: false)),
-            (#""result":{"prompts":7,"ttlMs":3}"#, Freshness(timeToLive: 60, isPublic: true)),
-            (#""error":{"code":-32603,"message":"not now"}"#, Freshness(timeToLive: 60, isPublic: true)),
-            (#""error":{"code":-32601,"message":"no prompts"}"#, Freshness.none),
+            (1, #""result":{"prompts":[],"ttlMs":3,"cacheScope":"private"}"#, Freshness(timeToLive: 3, isPublic: false)),
+            (2, #""result":{"prompts":[],"ttlMs":30,"cacheScope":"private"}"#, Freshness(timeToLive: 4, isPublic: false)),
+            (2, #""result":{"prompts":7,"ttlMs":3}"#, Freshness(timeToLive: 60, isPublic: true)),
+            (1, #""error":{"code":-32603,"message":"not now"}"#, Freshness(timeToLive: 60, isPublic: true)),
+            (1, #""error":{"code":-32601,"message":"no prompts"}"#, Freshness.none),
+            // It has listed some, so it cannot mean that it has none.
+            (2, #""error":{"code":-32601,"message":"no prompts"}"#, Freshness(timeToLive: 60, isPublic: true)),
         ])
-    func readAgain(answer: String, after: Freshness) throws {
+    func readAgain(page: Int, answer: String, after: Freshness) throws {
         var conversation = Conversation()
         _ = try conversation.sent(conversation.machine.opened(ClientCapabilities(), era: .only(.stateless)))
         _ = try conversation.answer(#"{"supportedVersions":["2026-07-28"],"capabilities":{"prompts":{}}}"#)
@@ -187,9 +190,11 @@ struct DownstreamProbeTests {
         conversation.pass(ListReader.pauseCap * 2)
         _ = try conversation.listChanged(.prompts)
         #expect(conversation.machine.freshness(of: .prompts) == before)
-        _ = try conversation.answer(
-            #"{"prompts":[],"nextCursor":"a","ttlMs":4,"cacheScope":"public"}"#, to: conversation.listRequests[.prompts])
-        #expect(conversation.machine.freshness(of: .prompts) == before)
+        if page > 1 {
+            let first = #"{"prompts":[],"nextCursor":"a","ttlMs":4,"cacheScope":"public"}"#
+            _ = try conversation.answer(first, to: conversation.listRequests[.prompts])
+            #expect(conversation.machine.freshness(of: .prompts) == before)
+        }
         let id = try #require(conversation.listRequests[.prompts])
         _ = try conversation.hears(#"{"jsonrpc":"2.0","id":\#(id),\#(answer)}"#)
         #expect(conversation.machine.freshness(of: .prompts) == after)

@@ -26,12 +26,14 @@ struct BackPressureTests {
         #expect(backlog > LineConnection.highWaterMark && backlog <= count * (line.utf8.count + 1))
         try gate.write(contentsOf: Data("\n".utf8))
         var events = try await child.events { $0 == .writable(true) }
-        try directory.remove("gate")
         #expect(try await child.perform { $0.connection.backlog } ?? .max <= LineConnection.lowWaterMark)
         try await child.perform { $0.connection.closeOutput() }
         events += try await child.end()
         #expect(events.lines.count == count && events.lines.allSatisfy { $0 == line })
         #expect(events.filter { if case .writable = $0 { true } else { false } }.count == 1)
+        // Nobody may see the end of the pipe before, nor it gone.
+        try gate.close()
+        try directory.remove("gate")
     }
 
     @Test("is not read while its owner does not want to, and loses nothing by it")
