@@ -8,7 +8,7 @@ import pytest
 import bench as tools
 
 # The longest a first list may wait in these tests, and what an answer that waits for nobody may take on a loaded machine.
-LIST_WAIT = 3.0
+LIST_WAIT = 5.0
 AT_ONCE = 5.0
 
 NAMES = ["one", "two", "three"]
@@ -30,7 +30,7 @@ def four(bench, fault: str):
     """Three good servers around a bad one, in a config with a short wait for the first list."""
     bench.fake("one")
     bench.fake("two", "--tools", "3")
-    bench.fake("bad", *FAULTS[fault], "--stderr-line", "cannot open the vault", startupTimeout="10s")
+    bench.fake("bad", *FAULTS[fault], "--stderr-line", "cannot open the vault", startupTimeout="12s")
     bench.fake("three")
     return bench.config(listWait=f"{LIST_WAIT}s")
 
@@ -40,10 +40,10 @@ def test_the_other_three_are_not_kept_waiting(bench, fault):
     config = four(bench, fault)
     host = bench.host(config)
     started = time.monotonic()
-    host.tool_names(timeout=LIST_WAIT + AT_ONCE)
+    names = host.tool_names(timeout=LIST_WAIT + AT_ONCE)
     assert time.monotonic() - started <= LIST_WAIT + AT_ONCE
-    # On a busy machine they may themselves get ready only after that time.
-    names = host.tools_when(lambda names: {f"{name}__echo" for name in NAMES} <= set(names))
+    for name in NAMES:
+        assert f"{name}__echo" in names
     if fault in DOWN:
         assert not [name for name in names if name.startswith("bad__")]
     for round in range(3):

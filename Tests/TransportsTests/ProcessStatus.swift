@@ -8,7 +8,7 @@ import Foundation
 enum ProcessStatus {
     static func isGone(_ process: pid_t) -> Bool {
         guard kill(process, 0) == 0 else { return errno == ESRCH }
-        return stat(of: process)?.isEnding ?? true
+        return stat(of: process)?.isEnding ?? (kill(process, 0) != 0)
     }
 
     static func groupIsGone(_ group: pid_t) -> Bool {
