@@ -196,10 +196,10 @@ extension Aggregator {
         case .send(let lines):
             for line in lines { connection.send(line: line) }
             expectExpiry(of: downstream, within: DownstreamProtocol.listTimeout)
-        case .listed(let kind, let features, let lines):
+        case .listed(let kind, let features, let freshness, let lines):
             downstream.listFailures[kind] = nil
             for line in lines { connection.send(line: line) }
-            take(features, kind, of: downstream)
+            take(features, freshness, kind, of: downstream)
             expectRelist(of: downstream)
         case .listFailed(let kind, let reason, let lines):
             downstream.listFailures[kind] = reason
@@ -282,7 +282,7 @@ extension Aggregator {
         }
     }
 
-    private func take(_ features: [JSONView], _ kind: FeatureKind, of downstream: Downstream) {
+    private func take(_ features: [JSONView], _ freshness: Freshness, _ kind: FeatureKind, of downstream: Downstream) {
         let features = kind == .tools ? withKnownHeaders(features, of: downstream) : features
         var definitions: [FeatureDefinition] = []
         var defects: [FeatureDefinition.Defect] = []
@@ -298,7 +298,6 @@ extension Aggregator {
                 .warning, "server '\(downstream.key)' lists \(defects.count) \(kind.noun)s that are left out; the first: \(first)")
         }
         // Nobody is told of this alone: it is for those who ask next.
-        let freshness = downstream.machine.freshness(of: kind)
         if downstream.freshness.updateValue(freshness, forKey: kind) ?? .none != freshness { isCatalogStale = true }
         // A server that says so for nothing costs nobody else anything.
         let isSame = definitions.elementsEqual(downstream.features[kind] ?? []) { $0.json == $1.json }

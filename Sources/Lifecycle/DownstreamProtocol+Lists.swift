@@ -1,5 +1,5 @@
 import JSONRPC
-package import MCPProtocol
+import MCPProtocol
 package import NIOCore
 package import Resilience
 
@@ -42,7 +42,7 @@ extension DownstreamProtocol {
                 return giveUp(kind, again: true, "too many requests are waiting", now: now)
             }
             return .send([request(id, kind.listMethod) { $0.member("cursor", json: cursor) }])
-        case .complete(let features): return .listed(kind, features, then: becomeReadyIfListed())
+        case .complete(let features, let freshness): return .listed(kind, features, freshness, then: becomeReadyIfListed())
         case .failed(let reason): return .listFailed(kind, reason, then: becomeReadyIfListed())
         }
     }
@@ -58,9 +58,6 @@ extension DownstreamProtocol {
         phase = .ready
         return levelRequest().map { [$0] } ?? []
     }
-
-    /// How long the list that was read last may be taken for granted.
-    package func freshness(of kind: FeatureKind) -> Freshness { readers[kind]?.freshness ?? .none }
 
     func levelRequest() -> ByteBuffer? {
         guard let level, era == .handshake, introduction?.capabilities.logging == true else { return nil }

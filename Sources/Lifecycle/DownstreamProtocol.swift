@@ -46,8 +46,8 @@ package final class DownstreamProtocol {
 
     package enum Action {
         case send([ByteBuffer])
-        /// These are the server's features of this kind now, each an element of the list's result.
-        case listed(FeatureKind, [JSONView], then: [ByteBuffer])
+        /// These are the server's features of this kind now, each an element of the list's result, and for so long.
+        case listed(FeatureKind, [JSONView], Freshness, then: [ByteBuffer])
         /// The list could not be read, for this reason; what was known before stays.
         case listFailed(FeatureKind, String, then: [ByteBuffer])
         /// The message answers this request.

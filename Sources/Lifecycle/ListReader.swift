@@ -20,7 +20,7 @@ struct ListReader: Sendable {
     enum Step: Sendable {
         /// Ask for the page behind this cursor, JSON text.
         case next(cursor: ByteBuffer)
-        case complete([JSONView])
+        case complete([JSONView], Freshness)
         /// It cannot be read, for this reason; what was known before stays.
         case failed(String)
     }
@@ -34,9 +34,7 @@ struct ListReader: Sendable {
     private var collectedLength = 0
     private var cursors: Set<String> = []
     /// Of all pages so far.
-    private var collectedFreshness = Freshness.whole
-    /// Of the list that was read to its end last: what is known while another is being read is still that one.
-    private(set) var freshness = Freshness.none
+    private var freshness = Freshness.whole
     /// Before this the list is not read again, and how long that was after the last time.
     private var pausedUntil = Instant(nanoseconds: .min)
     private var currentPause = Self.pause
@@ -60,7 +58,7 @@ struct ListReader: Sendable {
         collected = []
         collectedLength = 0
         cursors = []
-        collectedFreshness = .whole
+        freshness = .whole
     }
 
     /// A page came.
@@ -70,8 +68,7 @@ struct ListReader: Sendable {
             let error = message.errorSummary
             // Declared, and yet not there: common for templates, and for servers that declare everything. Not behind a first page.
             if kind != .tools, pages == 1, error.code == ErrorCode.methodNotFound.rawValue {
-                freshness = .none
-                return end(.complete([]), now: now)
+                return end(.complete([], .none), now: now)
             }
             return end(.failed("it refused '\(kind.listMethod.rawValue)': \(error.text)"), now: now)
         }
@@ -80,7 +77,7 @@ struct ListReader: Sendable {
         guard let features = result[kind.listMember], features.kind == .array else {
             return end(.failed("its answer to '\(kind.listMethod.rawValue)' has no array '\(kind.listMember)'"), now: now)
         }
-        collectedFreshness = collectedFreshness.merged(with: message.freshness)
+        freshness = freshness.merged(with: message.freshness)
         collectedLength += message.bytes.readableBytes
         guard collectedLength <= Self.lengthLimit else {
             return end(.failed("its list of \(kind.noun)s is longer than \(Self.lengthLimit) bytes"), now: now)
@@ -90,10 +87,7 @@ struct ListReader: Sendable {
             return end(.failed("it lists more than \(Self.featureLimit) \(kind.noun)s"), now: now)
         }
         // Only an absent or null cursor ends the list; an empty string is a cursor like any other.
-        guard let cursor = result["nextCursor"], cursor.kind != .null else {
-            freshness = collectedFreshness
-            return end(.complete(collected), now: now)
-        }
+        guard let cursor = result["nextCursor"], cursor.kind != .null else { return end(.complete(collected, freshness), now: now) }
         guard pages < Self.pageLimit else {
             return end(.failed("its list of \(kind.noun)s has more than \(Self.pageLimit) pages"), now: now)
         }
@@ -106,7 +100,7 @@ struct ListReader: Sendable {
     /// No page comes any more.
     mutating func giveUp(again: Bool, now: Instant) {
         isStale = isStale || again
-        _ = end(.complete([]), now: now)
+        _ = end(.complete([], .none), now: now)
     }
 
     private mutating func end(_ step: Step, now: Instant) -> Step {

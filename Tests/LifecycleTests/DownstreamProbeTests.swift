@@ -163,41 +163,35 @@ struct DownstreamProbeTests {
                 == #"send [{"jsonrpc":"2.0","id":\#(conversation.lastID),"method":"tools/list","params":{"cursor":"","_meta":{\#(envelope)}}}]"#
         )
         // No level is set there: each request says which it wants.
-        #expect(try conversation.answer(#"{"tools":[],"ttlMs":3,"cacheScope":"public"}"#) == "tools [] send []")
-        #expect(
-            conversation.machine.phase == .ready && conversation.machine.freshness(of: .tools) == Freshness(timeToLive: 3, isPublic: true))
+        #expect(try conversation.answer(#"{"tools":[],"ttlMs":3,"cacheScope":"public"}"#) == "tools [] for 3 ms, public send []")
+        #expect(conversation.machine.phase == .ready)
         #expect(try conversation.sent(conversation.machine.setLevel(.error)) == "nothing")
     }
 
     @Test(
-        "a list that is being read again may be kept as the last one, and so it stays if it cannot be read",
+        "a list that is read again may be kept as all its pages say, and one that cannot be read says nothing",
         arguments: [
-            (1, #""result":{"prompts":[],"ttlMs":3,"cacheScope":"private"}"#, Freshness(timeToLive: 3, isPublic: false)),
-            (2, #""result":{"prompts":[],"ttlMs":30,"cacheScope":"private"}"#, Freshness(timeToLive: 4, isPublic: false)),
-            (2, #""result":{"prompts":7,"ttlMs":3}"#, Freshness(timeToLive: 60, isPublic: true)),
-            (1, #""error":{"code":-32603,"message":"not now"}"#, Freshness(timeToLive: 60, isPublic: true)),
-            (1, #""error":{"code":-32601,"message":"no prompts"}"#, Freshness.none),
+            (1, #""result":{"prompts":[],"ttlMs":3,"cacheScope":"private"}"#, "prompts [] for 3 ms, private send []"),
+            (2, #""result":{"prompts":[],"ttlMs":30,"cacheScope":"private"}"#, "prompts [] for 4 ms, private send []"),
+            (2, #""result":{"prompts":7,"ttlMs":3}"#, "prompts failed: its answer to 'prompts/list' has no array 'prompts' send []"),
+            (1, #""error":{"code":-32601,"message":"no"}"#, "prompts [] send []"),
             // It has listed some, so it cannot mean that it has none.
-            (2, #""error":{"code":-32601,"message":"no prompts"}"#, Freshness(timeToLive: 60, isPublic: true)),
+            (2, #""error":{"code":-32601,"message":"no"}"#, "prompts failed: it refused 'prompts/list': no (-32601) send []"),
         ])
-    func readAgain(page: Int, answer: String, after: Freshness) throws {
+    func readAgain(page: Int, answer: String, expected: String) throws {
         var conversation = Conversation()
         _ = try conversation.sent(conversation.machine.opened(ClientCapabilities(), era: .only(.stateless)))
         _ = try conversation.answer(#"{"supportedVersions":["2026-07-28"],"capabilities":{"prompts":{}}}"#)
-        _ = try conversation.answer(#"{"prompts":[],"ttlMs":60,"cacheScope":"public"}"#)
-        let before = Freshness(timeToLive: 60, isPublic: true)
-        #expect(conversation.machine.freshness(of: .prompts) == before)
+        let listed = try conversation.answer(#"{"prompts":[],"ttlMs":60,"cacheScope":"public"}"#)
+        #expect(listed == "prompts [] for 60 ms, public send []")
         conversation.pass(ListReader.pauseCap * 2)
         _ = try conversation.listChanged(.prompts)
-        #expect(conversation.machine.freshness(of: .prompts) == before)
         if page > 1 {
             let first = #"{"prompts":[],"nextCursor":"a","ttlMs":4,"cacheScope":"public"}"#
             _ = try conversation.answer(first, to: conversation.listRequests[.prompts])
-            #expect(conversation.machine.freshness(of: .prompts) == before)
         }
         let id = try #require(conversation.listRequests[.prompts])
-        _ = try conversation.hears(#"{"jsonrpc":"2.0","id":\#(id),\#(answer)}"#)
-        #expect(conversation.machine.freshness(of: .prompts) == after)
+        #expect(try conversation.hears(#"{"jsonrpc":"2.0","id":\#(id),\#(answer)}"#) == expected)
     }
 
     @Test("an answer to the probe that comes too late changes nothing", arguments: [true, false])

@@ -28,11 +28,16 @@ func told(_ action: HostProtocol.Action) -> String {
     }
 }
 
+/// Nothing of a list that may not be kept.
+private func told(_ freshness: Freshness) -> String {
+    freshness == .none ? "" : " for \(freshness.timeToLive) ms, \(freshness.isPublic ? "public" : "private")"
+}
+
 func told(_ action: DownstreamProtocol.Action) -> String {
     switch action {
     case .send(let messages): "send \(text(messages))"
-    case .listed(let kind, let features, let messages):
-        "\(kind) [\(features.map(\.jsonText).joined(separator: ","))] send \(text(messages))"
+    case .listed(let kind, let features, let freshness, let messages):
+        "\(kind) [\(features.map(\.jsonText).joined(separator: ","))]\(told(freshness)) send \(text(messages))"
     case .listFailed(let kind, let why, let messages): "\(kind) failed: \(why) send \(text(messages))"
     case .answer(let request): "answer \(request.request.id)"
     case .progress(let request, let token): "progress \(request.request.id) under \(token)"
@@ -139,7 +144,7 @@ struct Conversation {
         }
         let action = machine.received(message, now: now)
         switch action {
-        case .send(let messages), .listed(_, _, let messages), .listFailed(_, _, let messages), .taskGoesOn(_, _, let messages),
+        case .send(let messages), .listed(_, _, _, let messages), .listFailed(_, _, let messages), .taskGoesOn(_, _, let messages),
             .listening(_, let messages):
             for message in messages { _ = try sent(message) }
         case .answer, .progress, .log, .misaddressed, .listChanged, .ask, .withdraw, .notify, .late, .unusable, .ignore,
